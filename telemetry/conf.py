@@ -1,0 +1,253 @@
+"""The hub's settings: one table, each also an environment variable `TELEMETRY_<name>`.
+
+A value is Django's setting of that full name if there is one, else the
+environment's, else the default. It is read at first use and kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from .protocol.limits import Limits
+
+PREFIX = "TELEMETRY_"
+Value = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of the table. minimum and maximum are allowed values."""
+
+    name: str
+    default: Value
+    unit: str
+    minimum: Value
+    maximum: Value
+    help: str
+    reason: str
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name
+
+    @property
+    def type(self) -> type[int] | type[float]:
+        return int if isinstance(self.default, int) else float
+
+    @property
+    def expected(self) -> str:
+        """What a value has to be, in words: the start of every error."""
+        kind = "a whole number" if self.type is int else "a number"
+        unit = f" ({self.unit})" if self.unit else ""
+        return f"{kind} from {self.minimum:,} to {self.maximum:,}{unit}"
+
+
+DEFAULTS = Limits()
+MINUTE = 60
+DAY = 86_400
+MIB = 1_048_576
+
+
+def _limit(
+    name: str, unit: str, minimum: Value, maximum: Value, help: str, reason: str
+) -> Setting:
+    """A line whose default is the wire contract's own."""
+    default: Value = getattr(DEFAULTS, name.lower())
+    return Setting(name, default, unit, minimum, maximum, help, reason)
+
+
+# fmt: off
+SETTINGS: tuple[Setting, ...] = (
+    # One message.
+    _limit("MESSAGE_BYTES", "bytes", 1_024, 131_072,
+           "The longest message of a device.",
+           "64 KiB decodes in about a millisecond; the server's own limit is 128 KiB."),
+    _limit("HELLO_BYTES", "bytes", 1_024, 131_072,
+           "The longest `hello` of a device.",
+           "256 metrics with unit and label fit."),
+    _limit("BATCH_ROWS", "rows", 1, 20_000,
+           "Rows of one batch.", "A commit holds 20,000 readings."),
+    _limit("BATCH_COLUMNS", "columns", 1, 256,
+           "Columns of one batch.", "A device has 256 series at most."),
+    _limit("JSON_DEPTH", "levels", 4, 64,
+           "How deep a message may nest.", "No message of ours is deeper than 4."),
+    _limit("TEXT_CHARACTERS", "characters", 1, 256,
+           "The longest text value.", "The column in the database holds 256."),
+    # One device.
+    _limit("SERIES_PER_DEVICE", "series", 1, 2_000,
+           "Series of one device.",
+           "A counter in a metric's name must not make a million of them."),
+    _limit("NEW_SERIES_FREE", "series", 0, 2_000,
+           "Series a device may make without waiting.", "A normal device has fewer."),
+    _limit("NEW_SERIES_PER_MINUTE", "series a minute", 1, 2_000,
+           "Series a device may make a minute after those.", "Slow enough to be seen."),
+    _limit("CONNECTS_PER_MINUTE", "connects a minute", 1, 6_000,
+           "Connections of one device a minute.",
+           "A device that flaps must not keep the database busy."),
+    _limit("WINDOW", "batches", 1, 64,
+           "Batches a device may send ahead of their acknowledgement.",
+           "8 keep a link of 100 ms busy at 80 batches a second."),
+    _limit("DEVICE_RATE", "readings/s", 0, 10_000_000,
+           "Readings a second of one device; 0 = no limit.",
+           "One device gone wrong must not fill the disk."),
+    _limit("DEVICE_BURST", "readings", 0, 100_000_000,
+           "Readings that may come at once; unset: ten times the rate.",
+           "A device that was offline sends what it kept."),
+    _limit("SESSIONS_PER_DEVICE", "sessions", 1, 64,
+           "Sessions of a device whose progress is kept.",
+           "A device that restarts often must not lose the one it resumes."),
+    # Times.
+    _limit("FUTURE_SECONDS", "s", 0, 10 * DAY,
+           "How far ahead of the hub a reading's time may be.",
+           "A day covers a wrong time zone; more is a broken clock."),
+    _limit("CREDENTIAL_SECONDS", "s", 1, 60,
+           "How long a new socket may take to show its key.",
+           "A socket without a key costs memory."),
+    _limit("HEARTBEAT_SECONDS", "s", 1, 600,
+           "How often a device says something; after 2.5 times this it counts as gone.",
+           "Proxies cut what is silent for 60 s."),
+    _limit("AUTH_FAILURES_PER_MINUTE", "failures a minute", 1, 10_000,
+           "Wrong keys of one address a minute, before it is refused for a minute.",
+           "Slows guessing; a right key never waits."),
+    # HTTP.
+    _limit("HTTP_BODY_BYTES", "bytes", 1_024, 64 * MIB,
+           "The longest body of a request with readings.", "Django's own default."),
+    _limit("HTTP_READINGS", "readings", 1, 1_000_000,
+           "Readings of one request.", "Half of a commit."),
+    # Browsers.
+    _limit("LIVE_TOPICS", "groups", 1, 1_024,
+           "Device groups (and devices) one page may follow.", "A wall of them."),
+    _limit("LIVE_METRICS", "metrics", 1, 256,
+           "Metrics one subscription may name.", "A page shows fewer."),
+    _limit("LIVE_SNAPSHOT_ROWS", "rows", 10, 10_000,
+           "Rows of one page of a snapshot.", "About 50 KB, a few milliseconds."),
+    _limit("LIVE_MESSAGE_BYTES", "bytes", 1_024, 131_072,
+           "The longest message of a browser.", "64 names of 64 characters fit."),
+    _limit("LIVE_ACK_SECONDS", "s", 1, 600,
+           "How long a page may leave every frame unacknowledged.",
+           "A sleeping tab must not hold frames."),
+    # The hub itself.
+    Setting("RELOAD_SECONDS", 1.0, "s", 0.05, 5,
+            "How often a process looks for edited devices, groups, rights and keys.",
+            "An edit reaches open sockets within 5 s."),
+    Setting("PRESENCE_SECONDS", 5.0, "s", 0.1, MINUTE,
+            "How often presence (online, last seen) is written to the database.",
+            "One batch instead of a row a message."),
+    Setting("GATHER_MS", 3.0, "ms", 0, 20,
+            "How long a quiet hub waits for more readings before it commits.",
+            "Frames of the same moment share one disk sync."),
+    Setting("COMMIT_READINGS", 20_000, "readings", 1_000, 1_000_000,
+            "Readings of one commit; one longer message still goes whole.",
+            "Keeps a commit, and so an acknowledgement, in the milliseconds."),
+    Setting("HELD_BYTES", 64 * MIB, "bytes", MIB, 4_096 * MIB,
+            "Readings that wait for their commit; beyond it sockets are not read.",
+            "Bounds the memory of a hub whose database is away."),
+    Setting("TAIL_READINGS", 20_000_000, "readings", 10_000, 1_000_000_000,
+            "Newest readings that are kept in memory; older ones are read from disk.",
+            "20 bytes each: 400 MB at most."),
+    Setting("DRAIN_SECONDS", 20.0, "s", 0.1, 600,
+            "How long a hub that stops waits for the last commits.",
+            "Shorter than a service manager's patience."),
+    Setting("LIVE_CHECK_SECONDS", 3.0, "s", 0.05, 30,
+            "How often the sessions and rights of all open pages are looked at again.",
+            "A log-out or a removed right reaches open pages within 5 s."),
+    Setting("LIVE_RING_BYTES", 8 * MIB, "bytes", 65_536, 1_024 * MIB,
+            "What is remembered of one watched group for slow and returning pages.",
+            "20 s of 1,000 series at 10 Hz; who is further behind starts afresh."),
+)
+# fmt: on
+
+BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
+
+
+@functools.cache
+def value(name: str) -> Value:
+    """The value of TELEMETRY_`name`.
+
+    Raises ImproperlyConfigured with one sentence if it is wrong, and KeyError if
+    the table has no such line.
+    """
+    setting = BY_NAME[name]
+    given = getattr(settings, setting.variable, os.environ.get(setting.variable))
+    if given is None or given == "":
+        return _default(setting)
+    return parse(setting, given)
+
+
+@functools.cache
+def limits() -> Limits:
+    """The limits of the wire contract, with the settings applied."""
+    read: dict[str, Value] = {
+        field.name: value(field.name.upper()) for field in dataclasses.fields(Limits)
+    }
+    build: Callable[..., Limits] = Limits
+    return build(**read)
+
+
+def reset() -> None:
+    """Forget what was read, for tests that change settings."""
+    value.cache_clear()
+    limits.cache_clear()
+
+
+def parse(setting: Setting, given: object) -> Value:
+    """`given` (text from the environment, or a Python number) as the setting's type."""
+    number = _number(setting, given)
+    if number is None or not setting.minimum <= number <= setting.maximum:
+        raise ImproperlyConfigured(
+            f"{setting.variable}: expected {setting.expected}, "
+            f"got {str(given)[:100]!r}."
+        )
+    return number
+
+
+def check_environment(environ: Mapping[str, str]) -> None:
+    """Raise ImproperlyConfigured for the first wrong TELEMETRY_ value or name."""
+    for variable, given in environ.items():
+        if variable.startswith(PREFIX):
+            check_name(variable)
+            if given:
+                parse(BY_NAME[variable.removeprefix(PREFIX)], given)
+
+
+def check_name(variable: str) -> None:
+    """Raise ImproperlyConfigured if no setting has this name: it would do nothing."""
+    name = variable.removeprefix(PREFIX)
+    if name in BY_NAME:
+        return
+    near = difflib.get_close_matches(name, BY_NAME, n=1)
+    hint = (
+        f"did you mean {PREFIX}{near[0]}?"
+        if near
+        else "see docs/reference/settings.md."
+    )
+    raise ImproperlyConfigured(
+        f"{variable}: expected the name of a setting, got an unknown one; {hint}"
+    )
+
+
+def _default(setting: Setting) -> Value:
+    if setting.name == "DEVICE_BURST":
+        return 10 * int(value("DEVICE_RATE"))
+    return setting.default
+
+
+def _number(setting: Setting, given: object) -> Value | None:
+    if isinstance(given, bool) or not isinstance(given, (int, float, str)):
+        return None
+    try:
+        number = setting.type(given)
+    except (ValueError, OverflowError):
+        return None
+    if isinstance(given, float) and number != given:
+        return None  # 1.5 for a whole number.
+    return number if math.isfinite(number) else None
