@@ -1,0 +1,1 @@
+"""What carries messages: a socket's own loop, and the switchboard between processes."""
