@@ -1,0 +1,1 @@
+"""Devices, groups, keys, rights and presence: who may do what."""

@@ -1,0 +1,602 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError, connection
+from django.db.models import F
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telemetry.devices import changes, credentials, registry, rows, series
+from telemetry.devices.changes import Interest, Mark
+from telemetry.devices.entries import Change, SeriesWanted
+from telemetry.devices.models import (
+    Credential,
+    Device,
+    DeviceGroup,
+    GroupAccess,
+    Kind,
+    Metric,
+    Series,
+)
+from telemetry.devices.registry import Registry
+from telemetry.protocol.errors import Forbidden, Unauthorized
+from telemetry.protocol.limits import Limits
+from telemetry.threads import on_database_thread
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+async def hub():
+    """A registry whose looks the test asks for, and what its listeners heard."""
+    made = Registry(Limits())
+    yield made
+    await made.stop()
+
+
+async def do(function, *args, **kwargs):
+    """What another process, or the admin, does to the database."""
+    return await on_database_thread(function, *args, **kwargs)
+
+
+def names(group):
+    return [device.slug for device in group.devices]
+
+
+class TestAuthenticate:
+    async def test_the_key_opens_the_door_of_its_own_device(
+        self, hub, make_device, plant
+    ):
+        keys = {}
+        for slug in ("a", "b", "c"):
+            device = await do(make_device, slug, plant)
+            keys[slug] = (await do(credentials.issue, device))[1]
+        for slug, key in keys.items():
+            entry = await hub.authenticate(key)
+            assert (entry.slug, entry.groups) == (slug, frozenset({"plant"}))
+            assert hub.device(entry.id) is entry
+
+    async def test_mixed_parts_of_two_keys_open_nothing(self, hub, make_device):
+        device, other = await do(make_device, "a"), await do(make_device, "b")
+        key = (await do(credentials.issue, device))[1]
+        key_of_other = (await do(credentials.issue, other))[1]
+        for mixed in (key[:13] + key_of_other[13:], key_of_other[:13] + key[13:]):
+            with pytest.raises(Unauthorized):
+                await hub.authenticate(mixed)
+
+    @pytest.mark.parametrize(
+        "wrong", ["", "hub_x", "Bearer x", "hub_aBcD1234_" + "x" * 43, "\ud800" * 56]
+    )
+    async def test_what_is_no_key_of_this_hub_is_unauthorized(self, hub, wrong):
+        with pytest.raises(Unauthorized) as caught:
+            await hub.authenticate(wrong)
+        assert not wrong or wrong not in caught.value.message
+
+    async def test_a_wrong_secret_says_what_an_unknown_prefix_says(self, hub, key):
+        answers = set()
+        for wrong in (key[:-2] + "~~"[:0] + "ab", "hub_00000000_" + "x" * 43):
+            with pytest.raises(Unauthorized) as caught:
+                await hub.authenticate(wrong)
+            answers.add(caught.value.message)
+        assert len(answers) == 1
+
+    async def test_a_revoked_key_is_unauthorized(self, hub, boiler, key):
+        await do(lambda: credentials.revoke(boiler.credentials.get()))
+        with pytest.raises(Unauthorized, match="revoked"):
+            await hub.authenticate(key)
+
+    async def test_an_expired_key_is_unauthorized(self, hub, boiler):
+        past = timezone.now() - timedelta(seconds=1)
+        _, key = await do(credentials.issue, boiler, expires_at=past)
+        with pytest.raises(Unauthorized, match="expired"):
+            await hub.authenticate(key)
+
+    @pytest.mark.parametrize("end", ["disable", "delete"])
+    async def test_a_device_that_is_gone_is_forbidden(self, hub, boiler, key, end):
+        if end == "delete":
+            await do(boiler.delete)
+        else:
+            await do(Device.objects.update, is_enabled=False)
+        with pytest.raises(Forbidden):
+            await hub.authenticate(key)
+
+    async def test_a_second_time_asks_no_database(self, hub, key, monkeypatch):
+        await hub.authenticate(key)
+        with monkeypatch.context() as patch:
+            patch.setattr(registry, "on_database_thread", None)
+            await hub.authenticate(key)
+
+    async def test_a_storm_of_devices_takes_a_few_queries(self, hub, plant):
+        def create():
+            devices = Device.objects.bulk_create(
+                [Device(slug=f"d{n}", name="x") for n in range(300)]
+            )
+            through = Device.groups.through
+            through.objects.bulk_create(
+                [through(device=device, devicegroup=plant) for device in devices]
+            )
+            return [credentials.issue(device)[1] for device in devices]
+
+        keys = await do(create)
+        counts = []
+        real = rows.read_logins
+
+        def counting(*args):
+            with CaptureQueriesContext(connection) as queries:
+                found = real(*args)
+            counts.append(len(queries))
+            return found
+
+        rows.read_logins = counting
+        try:
+            entries = await asyncio.gather(*map(hub.authenticate, keys))
+        finally:
+            rows.read_logins = real
+        assert {entry.slug for entry in entries} == {f"d{n}" for n in range(300)}
+        assert sum(counts) <= 8
+
+    async def test_both_keys_of_a_rotation_work_until_the_old_one_is_revoked(
+        self, hub, boiler, key
+    ):
+        old = await do(boiler.credentials.get)
+        new = (await do(credentials.issue, boiler))[1]
+        assert await hub.authenticate(key) is await hub.authenticate(new)
+        await do(credentials.revoke, old)
+        await hub.refresh()
+        assert (await hub.authenticate(new)).slug == "boiler-7"
+        with pytest.raises(Unauthorized):
+            await hub.authenticate(key)
+
+    async def test_the_last_use_is_written_and_is_no_edit(self, hub, key):
+        await hub.refresh()
+        await hub.authenticate(key)
+        before = await do(Credential.objects.get)
+        assert before.last_used_at is None
+        await hub.refresh()
+        after = await do(Credential.objects.get)
+        assert after.last_used_at is not None
+        assert after.changed_at == before.changed_at
+        # Within a minute it is not written again.
+        await hub.authenticate(key)
+        await hub.refresh()
+        assert (await do(Credential.objects.get)).last_used_at == after.last_used_at
+
+
+class TestIsValid:
+    async def test_follows_what_people_edit(self, hub, boiler, key):
+        await hub.authenticate(key)
+        prefix = credentials.prefix_of(key)
+        assert hub.is_valid(boiler.id, prefix) is None
+        assert hub.is_valid(boiler.id, "other678") == "unauthorized"
+        assert hub.is_valid(boiler.id + 1, prefix) == "forbidden"
+        await do(Device.objects.update, is_enabled=False)
+        await hub.refresh()
+        assert hub.is_valid(boiler.id, prefix) == "forbidden"
+        await do(Device.objects.update, is_enabled=True)
+        await do(lambda: credentials.revoke(Credential.objects.get()))
+        change = await hub.refresh()
+        assert change.credentials == {boiler.id}
+        assert hub.is_valid(boiler.id, prefix) == "unauthorized"
+        await do(boiler.delete)
+        await hub.refresh()
+        assert hub.is_valid(boiler.id, prefix) == "forbidden"
+
+    async def test_a_key_that_ends_is_told_once(self, hub, boiler):
+        soon = timezone.now() + timedelta(milliseconds=300)
+        _, key = await do(credentials.issue, boiler, expires_at=soon)
+        await hub.authenticate(key)
+        heard = [(await hub.refresh()).credentials]
+        while timezone.now() < soon:
+            await asyncio.sleep(0.05)
+        heard += [(await hub.refresh()).credentials for _ in range(2)]
+        assert heard == [set(), {boiler.id}, set()]
+        prefix = credentials.prefix_of(key)
+        assert hub.is_valid(boiler.id, prefix) == "unauthorized"
+
+
+class TestRefresh:
+    async def test_listeners_hear_of_an_edit_once(self, hub, boiler, key):
+        heard: list[Change] = []
+        hub.listen(heard.append)
+        device = await hub.authenticate(key)
+        await hub.refresh()
+        await do(Device.objects.update, name="Kettle", is_paused=True)
+        await hub.refresh()
+        await hub.refresh()
+        assert heard[-1] == Change(frozenset({boiler.id}), frozenset({"plant"}))
+        assert len([c for c in heard if c.devices]) == 1
+        assert (device.name, device.is_paused) == ("Kettle", True)
+
+    async def test_an_edit_of_what_sockets_do_not_use_is_no_change(
+        self, hub, boiler, key
+    ):
+        await hub.authenticate(key)
+        await hub.refresh()
+        await do(Device.objects.update, notes="in the cellar")
+        assert not await hub.refresh()
+
+    async def test_a_listener_that_fails_keeps_nobody_from_hearing(
+        self, hub, key, boiler, caplog
+    ):
+        heard: list[Change] = []
+        hub.listen(lambda change: 1 / 0)
+        hub.listen(heard.append)
+        await hub.authenticate(key)
+        await do(Device.objects.update, name="Kettle")
+        await hub.refresh()
+        assert heard
+        assert "listener failed" in caplog.text
+
+    async def test_a_transaction_that_commits_late_is_noticed(self, hub, boiler, key):
+        await hub.authenticate(key)
+        await do(DeviceGroup.objects.update)
+        await hub.refresh()
+        stamp = timezone.now() - timedelta(seconds=4)
+        await do(Device.objects.update, name="Late", changed_at=stamp)
+        await hub.refresh()
+        assert hub.device(boiler.id).name == "Late"
+
+    async def test_a_clock_that_was_set_back_hides_no_edit(self, hub, boiler, key):
+        await hub.authenticate(key)
+        await do(DeviceGroup.objects.update, changed_at=timezone.now() + timedelta(2))
+        await hub.refresh()
+        await do(Device.objects.update, name="Kettle")
+        await hub.refresh()
+        assert hub.device(boiler.id).name == "Kettle"
+
+    async def test_a_deleted_device_leaves_and_its_slug_may_be_anothers(
+        self, hub, boiler, key, make_device, plant
+    ):
+        await hub.authenticate(key)
+        group = await hub.group("plant")
+        await do(boiler.delete)
+        heir = await do(make_device, "boiler-7", plant)
+        change = await hub.refresh()
+        assert change.devices >= {boiler.id}
+        assert hub.device(boiler.id) is None
+        assert (await hub.device_by_slug("boiler-7")).id == heir.id
+        assert [device.id for device in group.devices] == [heir.id]
+
+    async def test_removed_rights_are_told_by_the_group(self, hub, people, plant):
+        await hub.refresh()
+        for take in (
+            lambda: GroupAccess.objects.get(user=people.bob).delete(),
+            lambda: GroupAccess.objects.filter(user=people.alice).delete(),
+            lambda: GroupAccess.objects.create(group=plant, user=people.bob),
+            lambda: GroupAccess.objects.update(role="operator"),
+        ):
+            await do(take)
+            assert (await hub.refresh()).groups == {"plant"}
+            assert not await hub.refresh()
+
+    async def test_a_quiet_look_takes_six_queries_however_many_devices(
+        self, hub, plant
+    ):
+        def create(count):
+            devices = Device.objects.bulk_create(
+                [Device(slug=f"d{count}-{n}", name="x") for n in range(count)]
+            )
+            through = Device.groups.through
+            through.objects.bulk_create(
+                [through(device=device, devicegroup=plant) for device in devices]
+            )
+
+        def quiet(mark, interest):
+            with CaptureQueriesContext(connection) as queries:
+                found = changes.look(mark, mark.since(timezone.now(), 0), interest)
+            assert not found.has_news
+            return len(queries)
+
+        for count in (1, 700):
+            await do(create, count)
+            await hub.group("plant")
+            await hub.refresh()
+            assert await do(quiet, hub._mark, hub._cache.interest()) == 6
+
+    async def test_what_settled_is_not_read_again(self, hub, boiler, key):
+        await hub.authenticate(key)
+        await hub.refresh()
+        mark = hub._mark
+        since = mark.since(timezone.now(), changes.SETTLED_SECONDS + 1)
+        empty = Interest(frozenset(), {}, {})
+        found = await do(changes.look, mark, since, empty)
+        assert not found.mark.seen
+        assert found.mark.newest == mark.newest
+
+    async def test_a_database_that_is_away_is_logged_once_and_asked_again(
+        self, hub, boiler, key, settings, monkeypatch, caplog
+    ):
+        settings.TELEMETRY_RELOAD_SECONDS = 0.05
+        caplog.set_level(logging.INFO)
+        await hub.authenticate(key)
+        real, tries = changes.look, []
+
+        def away(*args):
+            tries.append(args)
+            raise OperationalError("the database is away")
+
+        monkeypatch.setattr(changes, "look", away)
+        await hub.start()
+        while len(tries) < 4:
+            await asyncio.sleep(0.01)
+        assert (await hub.authenticate(key)).slug == "boiler-7"
+        monkeypatch.setattr(changes, "look", real)
+        await do(Device.objects.update, name="Kettle")
+        while "read again" not in caplog.text:
+            await asyncio.sleep(0.01)
+        assert hub.device(boiler.id).name == "Kettle"
+        await hub.stop()
+        own = [r.message for r in caplog.records if r.name == registry.__name__]
+        assert [text[:31] for text in own] == [
+            "Edits of devices cannot be read",
+            "Edits of devices are read again",
+        ]
+
+
+class TestGroup:
+    async def test_members_come_and_go(self, hub, boiler, plant, make_device):
+        group = await hub.group("plant")
+        assert (group.name, names(group)) == ("Plant A", ["boiler-7"])
+        await do(make_device, "fan-1", plant)
+        assert (await hub.refresh()).groups >= {"plant"}
+        assert names(group) == ["boiler-7", "fan-1"]
+
+        def leave():
+            boiler.groups.clear()
+            boiler.save()
+
+        await do(leave)
+        assert (await hub.refresh()).groups == {"plant"}
+        assert names(group) == ["fan-1"]
+        assert hub.device(boiler.id).groups == frozenset()
+
+    async def test_an_edit_of_the_members_from_the_groups_side_is_noticed(
+        self, hub, boiler, plant, make_device
+    ):
+        fan = await do(make_device, "fan-1")
+        group = await hub.group("plant")
+
+        def edit():
+            plant.devices.set([fan])
+            plant.save()
+
+        await do(edit)
+        await hub.refresh()
+        assert names(group) == ["fan-1"]
+
+    async def test_a_new_name_and_slug_reach_group_and_members(
+        self, hub, boiler, plant, key
+    ):
+        device, group = await hub.authenticate(key), await hub.group("plant")
+        await hub.refresh()
+        await do(DeviceGroup.objects.update, slug="works", name="Works")
+        change = await hub.refresh()
+        assert change.groups == {"plant", "works"}
+        assert (group.slug, group.name, names(group)) == (
+            "works",
+            "Works",
+            ["boiler-7"],
+        )
+        assert device.groups == {"works"}
+        assert await hub.group("plant") is None
+        assert await hub.group("works") is group
+
+    @pytest.mark.parametrize("by", ["row", "queryset"])
+    async def test_a_deleted_group_is_gone(self, hub, boiler, plant, key, by):
+        device, group = await hub.authenticate(key), await hub.group("plant")
+        await hub.refresh()
+        await do(plant.delete if by == "row" else DeviceGroup.objects.all().delete)
+        change = await hub.refresh()
+        assert change.groups == {"plant"}
+        assert (group.devices, device.groups) == ([], frozenset())
+        assert await hub.group("plant") is None
+
+    async def test_what_is_not_there_is_none(self, hub, boiler):
+        for slug in ("nobody", "", "PLANT", "x\x00", "../plant"):
+            assert await hub.group(slug) is None
+            assert await hub.device_by_slug(slug) is None
+
+    async def test_a_device_is_one_object_however_it_is_found(
+        self, hub, boiler, plant, key
+    ):
+        group = await hub.group("plant")
+        entry = await hub.authenticate(key)
+        assert group.devices[0] is entry is await hub.device_by_slug("boiler-7")
+
+
+class TestEnsureSeries:
+    async def wish(self, hub, key, *wanted, heard=None):
+        device = await hub.authenticate(key)
+        await hub.ensure_series(device, wanted)
+        return device
+
+    async def test_makes_what_is_missing_and_tells(self, hub, key):
+        heard: list[Change] = []
+        hub.listen(heard.append)
+        device = await self.wish(
+            hub,
+            key,
+            SeriesWanted("temp", "number", "°C"),
+            SeriesWanted("door", "boolean"),
+        )
+        assert device.series["temp"].unit == "°C"
+        assert device.series["door"].kind == Kind.BOOLEAN
+        assert heard == [Change(frozenset({device.id}), frozenset({"plant"}))]
+        assert not (await hub.refresh()).devices
+
+    async def test_nothing_to_do_asks_no_database(self, hub, key, monkeypatch):
+        device = await self.wish(hub, key, SeriesWanted("temp", unit="°C"))
+        with monkeypatch.context() as patch:
+            patch.setattr(registry, "on_database_thread", None)
+            await hub.ensure_series(device, [SeriesWanted("temp", unit="°F")])
+            await hub.ensure_series(device, [SeriesWanted("not a name")])
+
+    async def test_fills_only_what_is_empty(self, hub, key):
+        await self.wish(hub, key, SeriesWanted("temp", unit="°C"))
+        device = await self.wish(hub, key, SeriesWanted("temp", "text", "°F", "Boiler"))
+        entry = device.series["temp"]
+        assert (entry.unit, entry.label, entry.kind) == ("°C", "Boiler", "number")
+
+    async def test_the_catalogue_fills_what_the_device_left_open(self, hub, key):
+        await do(
+            Metric.objects.create,
+            name="temp",
+            unit="°C",
+            label="Temperature",
+            decimals=1,
+            kind=Kind.TEXT,
+        )
+        device = await self.wish(hub, key, SeriesWanted("temp", unit="°F"))
+        entry = device.series["temp"]
+        assert (entry.unit, entry.label) == ("°F", "Temperature")
+        assert (entry.decimals, entry.kind) == (1, Kind.TEXT)
+
+    async def test_words_that_no_column_holds_are_cut(self, hub, key):
+        wanted = SeriesWanted("temp", unit="\x00" + "°" * 99, label="L" * 500)
+        entry = (await self.wish(hub, key, wanted)).series["temp"]
+        assert (entry.unit, len(entry.label)) == ("°" * 32, 120)
+
+    async def test_a_group_may_forbid_new_series(self, hub, key, plant):
+        await do(DeviceGroup.objects.update, auto_create=False)
+        device = await self.wish(hub, key, SeriesWanted("temp"))
+        assert not device.series
+        await do(DeviceGroup.objects.update, auto_create=True)
+        await hub.refresh()
+        assert "temp" in (await self.wish(hub, key, SeriesWanted("temp"))).series
+
+    async def test_one_group_that_allows_is_enough(self, hub, key, boiler):
+        def join():
+            DeviceGroup.objects.update(auto_create=False)
+            boiler.groups.add(DeviceGroup.objects.create(slug="lab", name="Lab"))
+
+        await do(join)
+        assert (await self.wish(hub, key, SeriesWanted("temp"))).series
+
+    async def test_a_million_names_stop_at_the_limit(self, hub, key):
+        device = await hub.authenticate(key)
+        for start in range(0, 20_000, 1_000):
+            await hub.ensure_series(
+                device, [SeriesWanted(f"m{start + n}") for n in range(1_000)]
+            )
+        assert len(device.series) == 120
+        assert await do(Series.objects.count) == 120
+        await hub.ensure_series(device, [SeriesWanted("m0", unit="V")])
+        assert device.series["m0"].unit == "V"
+
+    async def test_many_at_once_make_each_one_once(self, hub, key, boiler):
+        other = Registry(Limits())
+        devices = [await hub.authenticate(key), await other.authenticate(key)]
+        wanted = [SeriesWanted(f"m{n}") for n in range(40)]
+        await asyncio.gather(
+            *(
+                each.ensure_series(device, wanted[n : n + 10])
+                for n in range(0, 31, 3)
+                for each, device in zip((hub, other), devices, strict=True)
+            )
+        )
+        await hub.refresh()
+        await other.refresh()
+        made = await do(rows.series_of, [boiler.id])
+        assert devices[0].series == devices[1].series == made[boiler.id]
+        assert len(made[boiler.id]) == 40
+
+    async def test_two_threads_of_two_processes_make_it_once(self, boiler):
+        wanted = [SeriesWanted(f"m{n}") for n in range(20)]
+        results = await asyncio.gather(
+            *(
+                asyncio.to_thread(_in_a_process, boiler.id, wanted[n:] + wanted[:n])
+                for n in range(4)
+            )
+        )
+        assert all(result == results[0] for result in results)
+        assert await do(Series.objects.count) == 20
+
+    async def test_the_name_of_a_deleted_series_may_be_made_anew(self, hub, key):
+        device = await self.wish(hub, key, SeriesWanted("temp", unit="°C"))
+        old = device.series["temp"].id
+        await do(lambda: Series.objects.get().delete())
+        await hub.refresh()
+        assert not device.series
+        await hub.ensure_series(device, [SeriesWanted("temp", unit="K")])
+        assert device.series["temp"].id != old
+        assert device.series["temp"].unit == "K"
+
+    async def test_edits_in_the_admin_reach_the_entry(self, hub, key):
+        device = await self.wish(hub, key, SeriesWanted("temp"))
+        await do(Series.objects.update, unit="K", decimals=2)
+        assert (await hub.refresh()).devices == {device.id}
+        assert (device.series["temp"].unit, device.series["temp"].decimals) == ("K", 2)
+
+    async def test_a_database_that_is_away_costs_no_allowance(
+        self, hub, key, monkeypatch
+    ):
+        device = await hub.authenticate(key)
+
+        def away(*args):
+            raise OperationalError("the database is away")
+
+        real = series.make_series
+        monkeypatch.setattr(series, "make_series", away)
+        wanted = [SeriesWanted(f"m{n}") for n in range(120)]
+        for _ in range(3):
+            with pytest.raises(OperationalError):
+                await hub.ensure_series(device, wanted)
+        monkeypatch.setattr(series, "make_series", real)
+        await hub.ensure_series(device, wanted)
+        assert len(device.series) == 120
+
+
+def _in_a_process(device_id, wanted):
+    try:
+        return series.make_series(device_id, wanted, [])
+    finally:
+        connection.close()
+
+
+async def test_the_firmware_of_a_hello_is_kept_and_is_no_edit(hub, boiler, key):
+    device = await hub.authenticate(key)
+    await hub.refresh()
+    await hub.report_firmware(device, "1.4.2\x00" + "x" * 99)
+    row = await do(Device.objects.get)
+    assert row.firmware == device.firmware == ("1.4.2" + "x" * 99)[:64]
+    assert row.changed_at == boiler.changed_at or not await hub.refresh()
+
+
+class TestMark:
+    now = timezone.now()
+
+    @given(st.integers(-200_000, 200_000), st.floats(0, 60))
+    def test_never_passes_the_newest_nor_now_less_the_overlap(self, ahead, quiet):
+        newest = self.now + timedelta(seconds=ahead)
+        since = Mark(newest).since(self.now, quiet)
+        assert since is not None
+        assert since <= min(newest, self.now)
+
+    def test_the_first_look_has_none(self):
+        assert Mark().since(self.now, 0) is None
+
+
+async def test_an_edit_reaches_the_entry_by_itself(hub, boiler, key, settings):
+    settings.TELEMETRY_RELOAD_SECONDS = 0.05
+    device = await hub.authenticate(key)
+    await hub.start()
+    await do(Device.objects.update, is_enabled=False)
+    until = time.monotonic() + 5
+    while device.is_enabled:
+        assert time.monotonic() < until
+        await asyncio.sleep(0.01)
+
+
+async def test_an_update_that_keeps_changed_at_is_no_edit(hub, boiler, key):
+    device = await hub.authenticate(key)
+    await hub.refresh()
+    await do(Device.objects.update, name="Quiet", changed_at=F("changed_at"))
+    await hub.refresh()
+    assert device.name != "Quiet"
