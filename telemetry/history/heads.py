@@ -1,0 +1,232 @@
+"""The last value of each series, as this process knows it; moves only forward.
+
+What is *current* is decided by min(time, arrival), ties by arrival: a device whose
+clock runs an hour ahead freezes nothing (design: Clocks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .models import SeriesHead
+from .tick import Columns, Floats, Int64s, Tick
+
+Bools = npt.NDArray[np.bool_]
+_NEVER = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last reading of a series: the device's time, µs, and the value."""
+
+    time_us: int
+    received_us: int
+    value: float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Heads at one moment, as columns: rows are made of them on another thread."""
+
+    series: Int64s
+    times_us: Int64s
+    effective_us: Int64s
+    received_us: Int64s
+    values: Floats
+    texts: dict[int, str]
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def rows(self, start: int = 0, stop: int | None = None) -> list[SeriesHead]:
+        """Unsaved rows of a part of the heads."""
+        columns = (
+            self.series,
+            self.times_us,
+            self.effective_us,
+            self.received_us,
+            self.values,
+        )
+        parts = (column[start:stop].tolist() for column in columns)
+        return [
+            SeriesHead(
+                series_id=series,
+                time_us=time_us,
+                effective_us=effective_us,
+                received_us=received_us,
+                value=None if series in self.texts else value,
+                text=self.texts.get(series, ""),
+            )
+            for series, time_us, effective_us, received_us, value in zip(
+                *parts, strict=True
+            )
+        ]
+
+
+class Heads:
+    """Last values in arrays indexed by series id: ids are small and dense.
+
+    Used on the event loop alone. A copy taken without an await in between is one
+    moment's state.
+    """
+
+    def __init__(self) -> None:
+        self._effective_us: Int64s = np.full(1024, _NEVER, np.int64)
+        self._times_us: Int64s = np.zeros(1024, np.int64)
+        self._received_us: Int64s = np.zeros(1024, np.int64)
+        self._values: Floats = np.zeros(1024, np.float64)
+        self._texts: dict[int, str] = {}
+        self._has_changed: Bools = np.zeros(1024, np.bool_)
+        self.newest_received_us = 0
+
+    def current(self, series_ids: Iterable[int]) -> dict[int, Head]:
+        """The last readings of those of `series_ids` that have one."""
+        heads: dict[int, Head] = {}
+        size = len(self._effective_us)
+        for series in series_ids:
+            if series < size and self._effective_us[series] != _NEVER:
+                text = self._texts.get(series)
+                heads[series] = Head(
+                    int(self._times_us[series]),
+                    int(self._received_us[series]),
+                    float(self._values[series]) if text is None else text,
+                )
+        return heads
+
+    def advance(
+        self,
+        columns: Columns,
+        texts: Sequence[tuple[int, int, str]],
+        *,
+        writer: int,
+        number: int,
+        received_us: int,
+    ) -> Tick:
+        """Move the heads over one commit and say what it changed."""
+        self.newest_received_us = max(self.newest_received_us, received_us)
+        tick = self._advance_columns(columns, writer, number, received_us)
+        for series, time_us, text in texts:
+            self._advance_text(tick, series, time_us, text)
+        return tick
+
+    def _advance_columns(
+        self, columns: Columns, writer: int, number: int, received_us: int
+    ) -> Tick:
+        ids, starts, counts = columns.ids, columns.starts, columns.counts
+        if not len(ids):
+            empty = columns.values
+            return Tick(
+                writer, number, received_us, ids, starts, empty, empty, empty, counts
+            )
+        self._grow(int(ids[-1]))
+        before = self._effective_us[ids]
+        lasts = starts + counts - 1
+        times = columns.times_us[lasts]
+        firsts = columns.times_us[starts]
+        minimum = np.minimum.reduceat(columns.values, starts)
+        maximum = np.maximum.reduceat(columns.values, starts)
+        late: list[tuple[int, int, int]] = []
+        is_current = np.minimum(times, received_us) >= before
+        # Mostly none: only the series in which something older came in.
+        for at in np.flatnonzero(np.minimum(firsts, received_us) < before):
+            start, last = int(starts[at]), int(lasts[at])
+            times_here = columns.times_us[start : last + 1]
+            older = (
+                len(times_here)
+                if received_us < before[at]
+                else int(np.searchsorted(times_here, before[at]))
+            )
+            late.append((int(ids[at]), int(times_here[0]), int(times_here[older - 1])))
+            if is_current[at]:
+                newer = columns.values[start + older : last + 1]
+                minimum[at], maximum[at] = newer.min(), newer.max()
+                counts[at] = len(newer)
+        values = columns.values[lasts]
+        if not is_current.all():
+            ids, times, values = ids[is_current], times[is_current], values[is_current]
+            minimum, maximum = minimum[is_current], maximum[is_current]
+            counts = counts[is_current]
+        self._effective_us[ids] = np.minimum(times, received_us)
+        self._times_us[ids] = times
+        self._received_us[ids] = received_us
+        self._values[ids] = values
+        self._has_changed[ids] = True
+        return Tick(
+            writer,
+            number,
+            received_us,
+            ids,
+            times,
+            values,
+            minimum,
+            maximum,
+            counts,
+            late,
+        )
+
+    def _advance_text(self, tick: Tick, series: int, time_us: int, text: str) -> None:
+        self._grow(series)
+        effective = min(time_us, tick.received_us)
+        if effective < self._effective_us[series]:
+            tick.late.append((series, time_us, time_us))
+            return
+        tick.texts.append((series, time_us, text))
+        self._effective_us[series] = effective
+        self._times_us[series] = time_us
+        self._received_us[series] = tick.received_us
+        self._texts[series] = text
+        self._has_changed[series] = True
+
+    def restore(self, rows: Iterable[SeriesHead]) -> None:
+        """Take over what an earlier process has written; newer values stay."""
+        for row in rows:
+            self._grow(row.series_id)
+            self.newest_received_us = max(self.newest_received_us, row.received_us)
+            if row.effective_us < self._effective_us[row.series_id]:
+                continue
+            self._effective_us[row.series_id] = row.effective_us
+            self._times_us[row.series_id] = row.time_us
+            self._received_us[row.series_id] = row.received_us
+            if row.value is None:
+                self._texts[row.series_id] = row.text
+            else:
+                self._values[row.series_id] = row.value
+
+    def take_changed(self) -> Moved:
+        """The heads that moved since the last call, as they are now."""
+        series = np.flatnonzero(self._has_changed)
+        self._has_changed[series] = False
+        texts = self._texts
+        return Moved(
+            series,
+            self._times_us[series],
+            self._effective_us[series],
+            self._received_us[series],
+            self._values[series],
+            {each: texts[each] for each in texts.keys() & set(series.tolist())}
+            if texts
+            else {},
+        )
+
+    def change_again(self, moved: Moved) -> None:
+        """What `take_changed` gave could not be written: give it again."""
+        self._has_changed[moved.series] = True
+
+    def _grow(self, series: int) -> None:
+        size = len(self._effective_us)
+        if series < size:
+            return
+        more = max(size, series + 1 - size)
+        fill = np.full(more, _NEVER, np.int64)
+        self._effective_us = np.concatenate([self._effective_us, fill])
+        self._has_changed = np.concatenate(
+            [self._has_changed, np.zeros(more, np.bool_)]
+        )
+        zeros = np.zeros(more, np.int64)
+        self._times_us = np.concatenate([self._times_us, zeros])
+        self._received_us = np.concatenate([self._received_us, zeros])
+        self._values = np.concatenate([self._values, np.zeros(more)])

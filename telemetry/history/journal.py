@@ -1,0 +1,252 @@
+"""The journal: one durable row for all that arrived in a few milliseconds.
+
+`columns` is a format version byte, then little-endian int32 series, int64 µs UTC
+and float64 values, in order of arrival. `marks` says how far each device's session
+moved by the same commit: readings and watermarks are one row, so neither can be on
+disk without the other (docs/adr/0001).
+"""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+import numpy as np
+from django.db import DatabaseError, IntegrityError, transaction
+
+from .. import counters
+from .models import Journal, TextReading, Writer
+from .tick import Columns, Floats, Int32s, Int64s, sort_columns
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+READING_BYTES = 4 + 8 + 8
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """How far a device's session got; `offset_us` is an uptime clock's anchor."""
+
+    last_seq: int
+    offset_us: int | None = None
+
+
+SessionKey = tuple[int, str]
+_marks_decoder = msgspec.msgpack.Decoder(list[tuple[int, str, int, int | None]])
+
+
+class Corrupt(Exception):
+    """A journal row whose columns or marks have the form of no known version."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Readings of many devices on their way into one commit, as columns."""
+
+    series: array[int] = field(default_factory=lambda: array("i"))
+    times_us: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    texts: list[tuple[int, int, str]] = field(default_factory=list)
+    marks: dict[SessionKey, Mark] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.series) + len(self.texts)
+
+    def arrays(self) -> tuple[Int32s, Int64s, Floats]:
+        """The columns as numpy arrays, without a copy."""
+        return (
+            np.frombuffer(self.series, np.int32),
+            np.frombuffer(self.times_us, np.int64),
+            np.frombuffer(self.values, np.float64),
+        )
+
+
+def encode_columns(series: Int32s, times_us: Int64s, values: Floats) -> bytes:
+    """Three columns as the bytes of a journal row."""
+    return b"".join(
+        (
+            bytes((FORMAT_VERSION,)),
+            series.astype("<i4", copy=False).tobytes(),
+            times_us.astype("<i8", copy=False).tobytes(),
+            values.astype("<f8", copy=False).tobytes(),
+        )
+    )
+
+
+def decode_columns(row: bytes) -> tuple[Int32s, Int64s, Floats]:
+    """The columns of a journal row, in order of arrival. Raises Corrupt."""
+    count, rest = divmod(len(row) - 1, READING_BYTES)
+    if not row or row[0] != FORMAT_VERSION or rest:
+        raise Corrupt(
+            f"expected version {FORMAT_VERSION} and {READING_BYTES} bytes a reading, "
+            f"got version {row[0] if row else None} and {len(row)} bytes"
+        )
+    series = np.frombuffer(row, "<i4", count, 1).astype(np.int32)
+    if count and series.min() < 1:
+        raise Corrupt(f"expected ids of series from 1, got {series.min()}")
+    return (
+        series,
+        np.frombuffer(row, "<i8", count, 1 + 4 * count).astype(np.int64),
+        np.frombuffer(row, "<f8", count, 1 + 12 * count).astype(np.float64),
+    )
+
+
+def readable_columns(
+    writer: int, number: int, row: bytes
+) -> tuple[Int32s, Int64s, Floats] | None:
+    """`decode_columns`, or None for a corrupt row: the others are good."""
+    try:
+        return decode_columns(row)
+    except Corrupt as error:
+        _tell_corrupt(writer, number, error)
+        return None
+
+
+def _tell_corrupt(writer: int, number: int, error: Corrupt) -> None:
+    counters.CORRUPT_ROWS.inc()
+    logger.error("journal row %s/%s is corrupt: %s", writer, number, error)
+
+
+def encode_marks(marks: dict[SessionKey, Mark]) -> bytes:
+    """Marks as the bytes of a journal row."""
+    return msgspec.msgpack.encode(
+        [
+            (device, session, mark.last_seq, mark.offset_us)
+            for (device, session), mark in marks.items()
+        ]
+    )
+
+
+def decode_marks(row: bytes) -> dict[SessionKey, Mark]:
+    """The marks of a journal row. Raises Corrupt."""
+    try:
+        marks = _marks_decoder.decode(row)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(f"expected marks, got {error}") from None
+    return {
+        (device, session): Mark(last_seq, offset_us)
+        for device, session, last_seq, offset_us in marks
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One commit with its place in the order of its writer."""
+
+    writer: int
+    number: int
+    received_us: int
+    gathered: Gathered
+
+    def write(self) -> None:
+        """Commit the row durably; repeating it is harmless.
+
+        Raises OperationalError when the database is away, locked or full: repeat
+        the same row before anything later. Raises DatabaseError or ValueError when
+        what it carries cannot be stored.
+        """
+        series, times_us, values = self.gathered.arrays()
+        try:
+            with transaction.atomic(durable=True):
+                Journal.objects.bulk_create(
+                    [
+                        Journal(
+                            writer_id=self.writer,
+                            number=self.number,
+                            received_at=from_us(self.received_us),
+                            count=len(self.gathered),
+                            marks=encode_marks(self.gathered.marks),
+                            columns=encode_columns(series, times_us, values),
+                        )
+                    ]
+                )
+                if self.gathered.texts:
+                    TextReading.objects.bulk_create(
+                        [
+                            TextReading(
+                                series_id=text_series,
+                                time_us=time_us,
+                                received_us=self.received_us,
+                                value=value,
+                            )
+                            for text_series, time_us, value in self.gathered.texts
+                        ],
+                        batch_size=500,
+                    )
+        except IntegrityError:
+            # An earlier try had reached the disk although its answer was lost.
+            if not self.is_stored():
+                raise
+
+    def is_stored(self) -> bool:
+        """Whether the row is on disk, as an earlier try may have left it."""
+        rows = Journal.objects.filter(writer_id=self.writer, number=self.number)
+        return rows.exists()
+
+    def columns(self) -> Columns:
+        """The row's readings by (series, time)."""
+        return sort_columns(*self.gathered.arrays())
+
+
+def open_writer(now_us: int) -> Writer:
+    """A new writer: one start of one process."""
+    now = from_us(now_us)
+    return Writer.objects.create(started_at=now, heartbeat_at=now)
+
+
+def unfolded_marks(writer: Writer) -> Iterator[dict[SessionKey, Mark]]:
+    """The marks of a writer's rows that are not in DeviceSession yet, in order.
+
+    Those of a corrupt row are left out.
+    """
+    rows = Journal.objects.filter(writer_id=writer.id, number__gt=writer.folded_to)
+    for number, marks in _paged(rows, "marks"):
+        try:
+            yield decode_marks(marks)
+        except Corrupt as error:
+            _tell_corrupt(writer.id, number, error)
+
+
+def rows_after(
+    writer: int, number: int, to_number: int | None = None
+) -> Iterator[tuple[int, int, bytes]]:
+    """(number, received_us, columns) of a writer's rows, ascending by number."""
+    rows = Journal.objects.filter(writer_id=writer, number__gt=number)
+    if to_number is not None:
+        rows = rows.filter(number__lte=to_number)
+    for found in _paged(rows, "received_at", "columns"):
+        yield found[0], to_us(found[1]), bytes(found[2])
+
+
+def _paged(rows: Any, *fields: str, page: int = 200) -> Iterator[tuple[Any, ...]]:
+    """Rows by number in short statements: an open cursor lets the WAL grow."""
+    last = -1
+    while True:
+        found = list(
+            rows.filter(number__gt=last)
+            .order_by("number")
+            .values_list("number", *fields)[:page]
+        )
+        yield from found
+        if len(found) < page:
+            return
+        last = found[-1][0]
+
+
+def from_us(us: int) -> datetime:
+    """µs since the epoch as an aware datetime, exact."""
+    return EPOCH + timedelta(microseconds=us)
+
+
+def to_us(moment: datetime) -> int:
+    """An aware datetime as µs since the epoch, exact."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+__all__ = ["DatabaseError", "Gathered", "Mark", "Row"]

@@ -1,0 +1,86 @@
+"""Columns of readings, in order and summed up: what one commit changed. Pure.
+
+Columns are three arrays of one length: series (int32), time (int64, µs UTC) and
+value (float64), in order of arrival.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Readings by (series, time), equal times in order of arrival.
+
+    `starts[i]` is where the readings of `ids[i]` begin.
+    """
+
+    series: Int32s
+    times_us: Int64s
+    values: Floats
+    ids: Int32s
+    starts: Int64s
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    @property
+    def counts(self) -> Int64s:
+        """Readings of each of `ids`."""
+        return np.diff(self.starts, append=len(self.series))
+
+    def of(self, series: int, from_us: int, to_us: int) -> tuple[Int64s, Floats]:
+        """Times and values of one series with from ≤ time < to."""
+        at = int(np.searchsorted(self.ids, series))
+        if at == len(self.ids) or self.ids[at] != series:
+            return self.times_us[:0], self.values[:0]
+        start = int(self.starts[at])
+        stop = int(self.starts[at + 1]) if at + 1 < len(self.ids) else len(self)
+        times = self.times_us[start:stop]
+        low, high = np.searchsorted(times, [from_us, to_us])
+        return times[low:high], self.values[start + low : start + high]
+
+
+def sort_columns(series: Int32s, times_us: Int64s, values: Floats) -> Columns:
+    """Sort readings by (series, time); the sort is stable, so arrival breaks ties."""
+    order = np.lexsort((times_us, series))
+    ordered = series[order]
+    is_first = np.ones(len(ordered), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+    starts = np.flatnonzero(is_first)
+    return Columns(ordered, times_us[order], values[order], ordered[starts], starts)
+
+
+NO_READINGS = sort_columns(
+    np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.float64)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What one commit changed, per series; feeds acks, live frames and alerts.
+
+    The arrays have one entry a series, ascending, and cover the readings that are
+    not older than what the series had before. `late` are ranges in which older ones
+    came in: (series, from, to), µs, both included.
+    """
+
+    writer: int
+    number: int
+    received_us: int
+    series: Int32s
+    times_us: Int64s
+    last: Floats
+    minimum: Floats
+    maximum: Floats
+    counts: Int64s
+    late: list[tuple[int, int, int]] = field(default_factory=list)
+    texts: list[tuple[int, int, str]] = field(default_factory=list)

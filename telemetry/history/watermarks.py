@@ -1,0 +1,223 @@
+"""How far each device's session got: moved in the commit, folded into rows later.
+
+A mark is on disk as part of its journal row. Folding copies marks and heads into
+DeviceSession and SeriesHead every half minute, so that neither a `hello` nor a
+start has to walk the journal; `Writer.folded_to` says how far that went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+from django.db import connection, transaction
+from django.db.models import Count
+
+from .heads import Heads, Moved
+from .journal import (
+    Mark,
+    SessionKey,
+    from_us,
+    readable_columns,
+    rows_after,
+    to_us,
+    unfolded_marks,
+)
+from .models import DeviceSession, Journal, SeriesHead, TextReading, Writer
+from .tick import NO_READINGS, sort_columns
+
+T = TypeVar("T")
+
+# A writer that has not folded for this long is dead: it does so every half minute.
+DEAD_US = 120_000_000
+# Rows of one transaction: a few milliseconds, so that commits are not held up.
+SLICE_ROWS = 500
+
+_HEAD = ("series_id", "time_us", "effective_us", "received_us", "value", "text")
+# The ORM's upsert has no condition, and costs ten times as much.
+_MOVE_HEAD = (
+    f"INSERT INTO {SeriesHead._meta.db_table} AS stored ({', '.join(_HEAD)})"  # noqa: S608
+    f" VALUES ({', '.join(['%s'] * len(_HEAD))}) ON CONFLICT (series_id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _HEAD[1:])
+    + " WHERE stored.effective_us <= excluded.effective_us"
+)
+
+
+def last_mark(device_id: int, session: str, own_writer: int) -> Mark | None:
+    """The session's mark as other writers left it: the journal first, then the row.
+
+    The other order would miss what a fold moves in between. What the own process
+    has unfolded is in its memory.
+    """
+    key = (device_id, session)
+    found: Mark | None = None
+    for writer in Writer.objects.filter(ended_at=None).exclude(id=own_writer):
+        for marks in unfolded_marks(writer):
+            found = _later(found, marks.get(key))
+    row = DeviceSession.objects.filter(device_id=device_id, session=session).first()
+    return _later(found, Mark(row.last_seq, row.offset_us) if row else None)
+
+
+def fold_steps(
+    marks: dict[SessionKey, Mark],
+    heads: Moved,
+    writer: int,
+    number: int,
+    now_us: int,
+    keep: int,
+) -> Iterator[Callable[[], None]]:
+    """The short transactions that fold a writer's rows up to `number`, in order.
+
+    Each may be repeated: rows only move forward. A device keeps its last `keep`
+    sessions.
+    """
+    for keys in _slices(sorted(marks)):
+        yield partial(_fold_marks, {key: marks[key] for key in keys}, now_us, keep)
+    for start in range(0, len(heads), SLICE_ROWS):
+        yield partial(_fold_heads, heads, start)
+    yield partial(_mark_folded, writer, number, now_us)
+
+
+def _fold_marks(marks: dict[SessionKey, Mark], now_us: int, keep: int) -> None:
+    with transaction.atomic():
+        stored = {
+            (device, session): last_seq
+            for device, session, last_seq in DeviceSession.objects.select_for_update()
+            .filter(device_id__in={device for device, _ in marks})
+            .values_list("device_id", "session", "last_seq")
+        }
+        DeviceSession.objects.bulk_create(
+            [
+                DeviceSession(
+                    device_id=key[0],
+                    session=key[1],
+                    last_seq=mark.last_seq,
+                    offset_us=mark.offset_us,
+                    used_at=from_us(now_us),
+                )
+                for key, mark in marks.items()
+                if stored.get(key, 0) <= mark.last_seq
+            ],
+            update_conflicts=True,
+            unique_fields=["device_id", "session"],
+            update_fields=["last_seq", "offset_us", "used_at"],
+        )
+        made = {device for device, session in marks if (device, session) not in stored}
+        _forget_old_sessions(made, keep)
+
+
+def _forget_old_sessions(devices: set[int], keep: int) -> None:
+    too_many = (
+        DeviceSession.objects.filter(device_id__in=devices)
+        .values("device_id")
+        .annotate(sessions=Count("id"))
+        .filter(sessions__gt=keep)
+        .values_list("device_id", flat=True)
+    )
+    for device in list(too_many):
+        sessions = DeviceSession.objects.filter(device_id=device)
+        old = list(sessions.order_by("-used_at", "-id").values_list("id", flat=True))
+        if old[keep:]:
+            DeviceSession.objects.filter(id__in=old[keep:]).delete()
+
+
+def _fold_heads(heads: Moved, start: int) -> None:
+    """Move SeriesHead rows forward; an older one never overwrites a newer."""
+    rows = heads.rows(start, start + SLICE_ROWS)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.executemany(
+            _MOVE_HEAD, [[getattr(row, name) for name in _HEAD] for row in rows]
+        )
+
+
+def _mark_folded(writer: int, number: int, now_us: int) -> None:
+    """Say that the writer's rows up to `number` are folded, and that it lives."""
+    Writer.objects.filter(id=writer, folded_to__lte=number).update(
+        folded_to=number, heartbeat_at=from_us(now_us)
+    )
+
+
+def recover(heads: Heads, writer: int, now_us: int, keep: int) -> None:
+    """At a start: load the heads, and fold what earlier writers left unfolded."""
+    heads.restore(SeriesHead.objects.iterator(chunk_size=2_000))
+    newest = Journal.objects.order_by("-received_at").values_list("received_at")[:1]
+    for (received_at,) in newest:
+        heads.newest_received_us = max(heads.newest_received_us, to_us(received_at))
+    for earlier in (
+        Writer.objects.filter(ended_at=None).exclude(id=writer).order_by("id")
+    ):
+        number, marks = _replay(heads, earlier)
+        changed = heads.take_changed()
+        if number > earlier.folded_to:
+            for step in fold_steps(marks, changed, earlier.id, number, now_us, keep):
+                step()
+        elif to_us(earlier.heartbeat_at) < now_us - DEAD_US:
+            end_writer(earlier.id, now_us)
+
+
+def read_heads(series_ids: Collection[int]) -> list[SeriesHead]:
+    """The last values of some series as all processes know them, for `restore`.
+
+    Reads what is folded and replays what is not: at most half a minute of each
+    writer. Blocks: call it on a thread.
+    """
+    wanted = set(series_ids)
+    folded: list[SeriesHead] = []
+    for some in _slices(sorted(wanted)):
+        folded += SeriesHead.objects.filter(series_id__in=some)
+    scratch = Heads()
+    scratch.restore(folded)
+    for writer in Writer.objects.filter(ended_at=None):
+        _replay(scratch, writer)
+    newer = [head for head in scratch.take_changed().rows() if head.series_id in wanted]
+    return [*folded, *newer]
+
+
+def end_writer(writer: int, now_us: int) -> None:
+    """Say that a writer is folded and writes no more: nobody looks at it again."""
+    Writer.objects.filter(id=writer).update(ended_at=from_us(now_us))
+
+
+def _replay(heads: Heads, writer: Writer) -> tuple[int, dict[SessionKey, Mark]]:
+    """Advance `heads` over a writer's unfolded rows; its marks, and how far it got."""
+    number, first_received_us = writer.folded_to, None
+    for number, received_us, row in rows_after(writer.id, writer.folded_to):
+        if first_received_us is None:
+            first_received_us = received_us
+        decoded = readable_columns(writer.id, number, row)
+        if decoded is not None:
+            columns = sort_columns(*decoded)
+            heads.advance(
+                columns, (), writer=writer.id, number=number, received_us=received_us
+            )
+    if first_received_us is not None:
+        _replay_texts(heads, first_received_us)
+    marks: dict[SessionKey, Mark] = {}
+    for moved in unfolded_marks(writer):
+        marks.update(moved)
+    return number, marks
+
+
+def _replay_texts(heads: Heads, from_us_: int) -> None:
+    texts = TextReading.objects.filter(received_us__gte=from_us_).order_by("id")
+    nothing = NO_READINGS
+    for text in texts.iterator(chunk_size=2_000):
+        heads.advance(
+            nothing,
+            [(text.series_id, text.time_us, text.value)],
+            writer=0,
+            number=0,
+            received_us=text.received_us,
+        )
+
+
+def _later(one: Mark | None, other: Mark | None) -> Mark | None:
+    if one is None or other is None:
+        return one or other
+    return one if one.last_seq >= other.last_seq else other
+
+
+def _slices(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(rows), SLICE_ROWS):
+        yield rows[start : start + SLICE_ROWS]

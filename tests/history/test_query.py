@@ -1,0 +1,119 @@
+"""telemetry.history.query: any series, any range, exactly what was stored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from telemetry import counters
+from telemetry.history.models import Journal, TextReading
+from telemetry.history.query import read_sync, read_texts
+
+from .rows import NOW_US, bits, write
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DAY_US = 86_400_000_000
+
+
+def read(series: int, from_us: int = 0, to_us: int = 2 * NOW_US):
+    times_us, values = read_sync([series], from_us, to_us)[series]
+    return list(zip(times_us.tolist(), values.tolist(), strict=True))
+
+
+def test_an_exact_repeat_is_one_reading():
+    write(1, 1, (1, NOW_US, 1.5), (1, NOW_US, 1.5))
+    write(1, 2, (1, NOW_US, 1.5))
+    write(2, 1, (1, NOW_US, 1.5))
+    assert read(1) == [(NOW_US, 1.5)]
+
+
+def test_two_values_at_one_time_are_two_readings_in_order_of_arrival():
+    write(1, 1, (1, NOW_US, 3.0), (1, NOW_US, 1.0))
+    write(1, 2, (1, NOW_US, 2.0), (1, NOW_US, 3.0))
+    assert read(1) == [(NOW_US, 3.0), (NOW_US, 1.0), (NOW_US, 2.0)]
+
+
+def test_zero_and_negative_zero_are_two_readings():
+    write(1, 1, (1, NOW_US, 0.0), (1, NOW_US, -0.0), (1, NOW_US, 0.0))
+    assert bits(value for _, value in read(1)) == bits([0.0, -0.0])
+
+
+def test_times_are_sorted_whatever_came_first():
+    write(1, 1, (1, NOW_US, 1.0), (2, NOW_US, 9.0), (1, NOW_US - 5, 2.0))
+    write(1, 2, (1, NOW_US - 9, 3.0))
+    assert [time - NOW_US for time, _ in read(1)] == [-9, -5, 0]
+
+
+def test_a_range_holds_its_start_and_not_its_end():
+    write(1, 1, *[(1, NOW_US + at, float(at)) for at in range(4)])
+    found = read(1, NOW_US + 1, NOW_US + 3)
+    assert [value for _, value in found] == [1.0, 2.0]
+
+
+def test_each_series_asked_for_has_an_answer():
+    found = read_sync([5, 6, 5], 0, NOW_US)
+    assert sorted(found) == [5, 6]
+    times_us, values = found[5]
+    assert (times_us.dtype, values.dtype) == (np.int64, np.float64)
+    assert len(times_us) == len(values) == 0
+    assert read_sync([], 0, NOW_US) == {}
+
+
+@pytest.mark.parametrize("days", [-3_000, -40, 0, 10])
+def test_a_reading_is_found_however_far_from_its_arrival_it_is(days: int):
+    time_us = NOW_US + days * DAY_US
+    write(1, 1, (1, time_us, 1.0), received_us=NOW_US)
+    assert read(1, time_us, time_us + 1) == [(time_us, 1.0)]
+
+
+@pytest.mark.parametrize("from_us, to_us", [(-(2**62), 2**62), (0, 2**63 - 1)])
+def test_a_range_without_end_is_read(from_us: int, to_us: int):
+    write(1, 1, (1, NOW_US, 1.0))
+    assert read(1, from_us, to_us) == [(NOW_US, 1.0)]
+
+
+def test_nothing_is_in_a_range_after_the_end_of_time():
+    write(1, 1, (1, NOW_US, 1.0))
+    assert read(1, 2**62, 2**63 - 1) == []
+
+
+def test_more_rows_than_a_page_are_read():
+    for number in range(1, 452):
+        write(1, number, (1, NOW_US + number, 1.0))
+    assert len(read(1)) == 451
+
+
+def test_a_corrupt_row_is_counted_and_the_rest_is_read(caplog):
+    for number in (1, 2, 3):
+        write(1, number, (1, NOW_US + number, 1.0))
+    Journal.objects.filter(number=2).update(columns=b"\x63")
+    before = counters.CORRUPT_ROWS._value.get()
+    assert [time - NOW_US for time, _ in read(1)] == [1, 3]
+    assert counters.CORRUPT_ROWS._value.get() == before + 1
+    assert "1/2" in caplog.text
+
+
+class TestTexts:
+    def write(self, *texts: tuple[int, int, str]) -> None:
+        rows = [
+            TextReading(series_id=series, time_us=time, received_us=NOW_US, value=text)
+            for series, time, text in texts
+        ]
+        TextReading.objects.bulk_create(rows)
+
+    def test_are_by_time_and_equal_times_by_arrival_without_repeats(self):
+        self.write((1, 5, "b"), (1, 3, "x"), (1, 5, "a"), (1, 5, "b"), (2, 4, "y"))
+        assert read_texts([1, 2, 3], 0, 10) == {
+            1: [(3, "x"), (5, "b"), (5, "a")],
+            2: [(4, "y")],
+            3: [],
+        }
+
+    def test_a_range_holds_its_start_and_not_its_end(self):
+        self.write((1, 1, "a"), (1, 2, "b"), (1, 3, "c"))
+        assert read_texts([1], 1, 3) == {1: [(1, "a"), (2, "b")]}
+
+    def test_of_too_many_the_newest_are_read(self):
+        self.write(*[(1, at, str(at)) for at in range(9)])
+        assert read_texts([1], 0, 9, most=2) == {1: [(7, "7"), (8, "8")]}
