@@ -1,0 +1,1 @@
+"""The doors for devices, and the one pipeline behind them."""

@@ -1,0 +1,362 @@
+"""What every door for devices shares: who may come in, and what is let through.
+
+One a process. It holds the open device sockets, gives each device at most one, and
+stops them all when the database, the memory or the hub's own clock says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from django.db import DatabaseError, InterfaceError, OperationalError
+
+from .. import counters
+from ..devices.auth_limit import AuthLimit
+from ..devices.entries import Change, DeviceEntry, SeriesWanted
+from ..devices.presence import Presence
+from ..devices.registry import Registry
+from ..history.heads import Heads
+from ..history.journal import Mark
+from ..protocol import clock, close_codes
+from ..protocol.codec import PlainData
+from ..protocol.errors import Busy, RateLimited, Unauthorized
+from ..protocol.limits import Limits
+from ..protocol.messages import Data, MetricHint
+from .batch import Refusals, first_values, kind_of
+from .clock_guard import behind_us
+from .pipeline import Pipeline
+from .rate import TokenBucket
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 1.0
+# How often a database that is away is asked again.
+AWAY_SECONDS = 0.5
+# A peer that does not answer a close is cut after this long.
+CLOSING_SECONDS = 10.0
+# Devices come back spread over this long after a restart.
+DRAIN_AFTER_MS = 15_000
+DRAIN_SLICE = 200
+FLAPPING_AFTER_MS = 60_000
+NO_HINT = MetricHint()
+
+
+class DeviceSocket(Protocol):
+    """A device's open socket, as the door sees it."""
+
+    device: DeviceEntry | None
+    prefix: str
+    ticket: int
+    is_closing: bool
+
+    def bye(self, code: int, reason: str = "", after_ms: int = 0) -> None: ...
+    def drop(self) -> None: ...
+    def flow(self, window: int) -> None: ...
+    def check_deadline(self, now_seconds: float) -> None: ...
+
+
+class Door:
+    """All methods belong to the event loop."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        presence: Presence,
+        heads: Heads,
+        pipeline: Pipeline,
+        limits: Limits,
+    ) -> None:
+        self.registry = registry
+        self.presence = presence
+        self.pipeline = pipeline
+        self.limits = limits
+        self._heads = heads
+        self._sockets: set[DeviceSocket] = set()
+        self._of_device: dict[int, DeviceSocket] = {}
+        self._buckets: dict[int, TokenBucket] = {}
+        self._connects: dict[int, deque[float]] = {}
+        self._stamps_us: dict[int, int] = {}
+        self._heard: set[int] = set()
+        self._tickets = 0
+        self._limiter = AuthLimit(limits.auth_failures_per_minute)
+        self._is_open = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.is_draining = False
+        self.clock_behind_us = 0
+
+    # --- life -------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to look after the sockets. The pipeline runs already."""
+        self.registry.listen(self._on_change)
+        self.pipeline.listen_for_stalls(self._on_stall)
+        self.check_clock()
+        self._task = asyncio.get_running_loop().create_task(self._sweep(), name="door")
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more, send the last acks, and send all devices away.
+
+        In slices, so that they come back spread.
+        """
+        self.is_draining = True
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.pipeline.flush(), seconds)
+        sockets = list(self._sockets)
+        for start in range(0, len(sockets), DRAIN_SLICE):
+            for socket in sockets[start : start + DRAIN_SLICE]:
+                socket.bye(close_codes.DRAINING, "restart", DRAIN_AFTER_MS)
+            await asyncio.sleep(0.01)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    @property
+    def why_closed(self) -> str | None:
+        """Why no readings are let through now, or None."""
+        if self.is_draining:
+            return "the hub is stopping"
+        if self.clock_behind_us:
+            seconds = self.clock_behind_us // 1_000_000
+            return f"the hub's clock is {seconds} s behind its newest reading"
+        if self.pipeline.is_stalled:
+            return "the database takes no commits"
+        if not self.pipeline.has_room:
+            return "too many readings wait for their commit"
+        return None
+
+    # --- who may come in --------------------------------------------------------
+
+    async def authenticate(self, key: str, address: str) -> DeviceEntry:
+        """The device that a key belongs to.
+
+        The key is checked first, so that a good device never waits for the bad one
+        behind the same address. Raises Unauthorized, Forbidden, or RateLimited.
+        """
+        try:
+            return await self.registry.authenticate(key)
+        except Unauthorized:
+            counters.AUTH_FAILURES.inc()
+            loop = asyncio.get_running_loop()
+            wait_seconds = self._limiter.failed(address, loop.time())
+            if wait_seconds:
+                raise RateLimited(
+                    "expected a good key, got too many wrong ones from this address; "
+                    f"wait {wait_seconds:.0f} s"
+                ) from None
+            raise
+        except DatabaseError:
+            raise Busy(
+                "expected to find the key, but the database is away; try again"
+            ) from None
+
+    def ticket(self) -> int:
+        """A socket's place in the order in which keys came."""
+        self._tickets += 1
+        return self._tickets
+
+    def join(self, socket: DeviceSocket) -> None:
+        """A socket opened; nobody knows whose it is."""
+        self._sockets.add(socket)
+        counters.SOCKETS.labels(kind="device").set(len(self._sockets))
+        if self.is_draining:
+            socket.bye(close_codes.DRAINING, "restart", DRAIN_AFTER_MS)
+
+    def leave(self, socket: DeviceSocket, close_code: int | None) -> None:
+        """A socket is gone."""
+        self._sockets.discard(socket)
+        counters.SOCKETS.labels(kind="device").set(len(self._sockets))
+        device = socket.device
+        if device is None:
+            return
+        if self._of_device.get(device.id) is socket:
+            del self._of_device[device.id]
+        self.presence.disconnect(device.id, close_code or 0, clock.now_us())
+
+    def enter(self, socket: DeviceSocket, device: DeviceEntry, address: str) -> bool:
+        """Give a device its one socket; an older one is told to go.
+
+        False: this one has been told to go, for flapping, or for the key of a newer
+        one has been checked sooner.
+        """
+        now = asyncio.get_running_loop().time()
+        connects = self._connects.setdefault(device.id, deque())
+        while connects and connects[0] <= now - 60:
+            connects.popleft()
+        if len(connects) >= self.limits.connects_per_minute:
+            socket.bye(close_codes.WINDOW, "too many connects", FLAPPING_AFTER_MS)
+            return False
+        connects.append(now)
+        other = self._of_device.get(device.id)
+        if other is not None and other.ticket > socket.ticket:
+            socket.bye(close_codes.SUPERSEDED)
+            return False
+        self._of_device[device.id] = socket
+        if other is not None:
+            other.bye(close_codes.SUPERSEDED)
+        self.presence.connect(device.id, address, clock.now_us())
+        return True
+
+    async def watermark(self, device_id: int, session: str) -> Mark | None:
+        """How far a session got, once the device's older socket's commits ended."""
+        await self.pipeline.flush()
+        return await self.pipeline.watermark(device_id, session)
+
+    # --- what is let through ----------------------------------------------------
+
+    async def admitted(self) -> None:
+        """Wait until readings may come in: memory, database and clock allow it."""
+        while self.why_closed is not None and not self.is_draining:
+            if self.clock_behind_us:
+                await self._is_open.wait()
+            elif not self.pipeline.has_room:
+                await self.pipeline.room()
+            else:
+                return  # Stalled, but there is room: it waits here, not there.
+
+    def check_open(self) -> None:
+        """Raise Busy where a request had better come again later."""
+        reason = self.why_closed
+        if reason is not None:
+            raise Busy(f"expected to be let in, but {reason}; try again in a moment")
+
+    @property
+    def window(self) -> int:
+        """The window that devices are asked to keep now."""
+        is_paused = self.clock_behind_us or self.pipeline.is_stalled
+        return 0 if is_paused else self.limits.window
+
+    def heard(self, device_id: int) -> None:
+        """Something came from the device."""
+        self._heard.add(device_id)
+
+    def stamp_us(self, device_id: int, now_us: int) -> int:
+        """The hub's stamp for readings without a time: each a µs after the last."""
+        last = self._stamps_us.get(device_id, 0)
+        # Only a collision is moved: after a step back of the clock, stamps follow it.
+        stamp = last + 1 if last - 1_000 < now_us <= last else now_us
+        self._stamps_us[device_id] = stamp
+        return stamp
+
+    def take(self, device_id: int, readings: int) -> float:
+        """Count readings against the device's rate; returns seconds to wait."""
+        if not self.limits.device_rate:
+            return 0.0
+        bucket = self._buckets.get(device_id)
+        if bucket is None:
+            bucket = TokenBucket(self.limits.device_rate, self.limits.device_burst)
+            self._buckets[device_id] = bucket
+        return bucket.take(readings, asyncio.get_running_loop().time())
+
+    async def ensure_series(
+        self,
+        device: DeviceEntry,
+        message: PlainData | Data,
+        missing: Sequence[str],
+        hints: Mapping[str, MetricHint],
+    ) -> None:
+        """Make series for the metrics of a message that have none, where allowed.
+
+        hints: what the device's `hello` said of its metrics.
+        """
+        values = first_values(message)
+        wanted: list[SeriesWanted] = []
+        for name in missing:
+            kind = kind_of(values.get(name))
+            if kind is not None:
+                hint = hints.get(name, NO_HINT)
+                wanted.append(SeriesWanted(name, kind, hint.unit, hint.label))
+        if wanted:
+            await self.make_series(device, wanted)
+
+    async def make_series(
+        self, device: DeviceEntry, wanted: Sequence[SeriesWanted]
+    ) -> None:
+        """`Registry.ensure_series`, waiting while the database is away.
+
+        A reading must not be refused for good because its series could not be made
+        just then.
+        """
+        while True:
+            try:
+                await self.registry.ensure_series(device, wanted)
+            except (OperationalError, InterfaceError):
+                await asyncio.sleep(AWAY_SECONDS)
+            except DatabaseError as error:
+                # Such as a device that was removed just now: waiting will not help.
+                logger.warning("series of %s cannot be made: %s", device.slug, error)
+                return
+            else:
+                return
+
+    async def note_firmware(self, device: DeviceEntry, firmware: str) -> None:
+        """Keep the version that the device reports, if the database is there."""
+        with contextlib.suppress(DatabaseError):
+            await self.registry.report_firmware(device, firmware)
+
+    # --- what goes on beside ----------------------------------------------------
+
+    def _on_stall(self, is_stalled: bool) -> None:
+        self._tell_flow()
+
+    def _tell_flow(self) -> None:
+        for socket in self._of_device.values():
+            socket.flow(self.window)
+
+    def _on_change(self, change: Change) -> None:
+        for device_id in change.devices | change.credentials:
+            socket = self._of_device.get(device_id)
+            if socket is None:
+                continue
+            why = self.registry.is_valid(device_id, socket.prefix)
+            if why is not None:
+                is_forbidden = why == "forbidden"
+                socket.bye(
+                    close_codes.FORBIDDEN if is_forbidden else close_codes.UNAUTHORIZED
+                )
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                self.check_clock()
+                heard, self._heard = self._heard, set()
+                self.presence.heard(heard, clock.now_us())
+                now = loop.time()
+                for socket in list(self._sockets):
+                    socket.check_deadline(now)
+            except Exception:
+                # The edge of the process: the next round must come.
+                logger.exception("looking after the device sockets failed")
+
+    def check_clock(self) -> None:
+        """Pause while the hub's own clock cannot be right."""
+        was_behind = bool(self.clock_behind_us)
+        newest = self._heads.newest_received_us
+        self.clock_behind_us = behind_us(clock.now_us(), newest)
+        if self.clock_behind_us:
+            self._is_open.clear()
+        else:
+            self._is_open.set()
+        if was_behind != bool(self.clock_behind_us):
+            logger.warning(
+                "ingest %s", self.why_closed or "goes on: the clock is right"
+            )
+            self._tell_flow()
+
+
+def count_refused(refused: Refusals) -> None:
+    """Add refused readings to the hub's own counters."""
+    for reason, count in refused.reasons.items():
+        counters.REJECTED.labels(reason=reason).inc(count)
+
+
+def door_of(scope: Any) -> Door:
+    """The process's door, from an ASGI scope."""
+    door: Door = scope["telemetry.hub"].door
+    return door

@@ -1,0 +1,219 @@
+"""`POST /api/v1/ingest`: readings of one device by plain HTTP.
+
+The same JSON as `data`, one message or a list of them; the answer comes after the
+durable commit. There is no `seq` here: a reading without a time that is sent twice
+is stored twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from .. import counters
+from ..devices.entries import DeviceEntry
+from ..protocol import clock
+from ..protocol.codec import JSON
+from ..protocol.errors import (
+    BadRequest,
+    Busy,
+    ProtocolError,
+    RateLimited,
+    TooLarge,
+    Unauthorized,
+    Unsupported,
+)
+from ..protocol.messages import Data, Rejection
+from . import batch as batches
+from .batch import Batch, Timing
+from .door import Door, count_refused, door_of
+
+RETRY_AFTER_SECONDS = 5
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """The sender of one request's batches: what became of them."""
+
+    rejected: list[Rejection] = field(default_factory=list)
+    rejected_count: int = 0
+    is_lost: bool = False
+
+    def committed(self, seq: int | None) -> None:
+        """Known from the pipeline's `flush`."""
+
+    def refused(self, seq: int | None, reason: str) -> None:
+        self.rejected.append({"row": None, "metric": None, "reason": reason})
+        self.rejected_count += 1
+
+    def gave_up(self) -> None:
+        self.is_lost = True
+
+
+@csrf_exempt
+async def ingest(request: HttpRequest) -> HttpResponse:
+    """Store a device's readings; 200 once they are on disk."""
+    if request.method != "POST":
+        return _answer(
+            405,
+            _error("bad_request", f"expected POST, got {request.method}"),
+            Allow="POST",
+        )
+    try:
+        return await _ingest(request)
+    except ProtocolError as error:
+        counters.ERRORS.labels(code=error.code).inc()
+        headers: dict[str, str] = {}
+        if error.retryable:
+            headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        if isinstance(error, Unauthorized):
+            headers["WWW-Authenticate"] = "Bearer"
+        body = _error(error.code, error.message, error.retryable)
+        return _answer(error.http_status, body, **headers)
+
+
+async def _ingest(request: HttpRequest) -> HttpResponse:
+    door = door_of(request.scope)  # type: ignore[attr-defined]
+    device = await _device(request, door)
+    messages = _messages(_body(request, door), door)
+    door.check_open()
+    waiting = door.take(device.id, 0)
+    if waiting:
+        raise RateLimited(
+            f"expected at most {door.limits.device_rate} readings/s, got more; "
+            f"wait {waiting:.1f} s"
+        )
+    return await _store(device, messages, door)
+
+
+async def _device(request: HttpRequest, door: Door) -> DeviceEntry:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key:
+        raise Unauthorized("expected the header “Authorization: Bearer KEY”")
+    device = await door.authenticate(key.strip(), request.META.get("REMOTE_ADDR", ""))
+    door.heard(device.id)
+    return device
+
+
+def _body(request: HttpRequest, door: Door) -> bytes:
+    if request.content_type != "application/json":
+        came = request.content_type or "none"
+        raise Unsupported(f"expected Content-Type application/json, got {came[:80]}")
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding != "identity":
+        raise Unsupported(f"expected no Content-Encoding, got {encoding[:80]}")
+    most = door.limits.http_body_bytes
+    # Not only what the header says: a chunked body has none.
+    body = request.read(most + 1)
+    if len(body) > most:
+        raise TooLarge(f"expected a body of at most {most} bytes, got more")
+    return body
+
+
+def _messages(body: bytes, door: Door) -> list[Data]:
+    """The messages of a body, checked; one bad message refuses them all."""
+    limits = door.limits
+    # A list around the messages is one level more.
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"expected UTF-8, got a bad byte at {error.start}") from None
+    content = JSON.decode_any(text, limits.json_depth + 1)
+    items = content if isinstance(content, list) else [content]
+    if not items:
+        raise BadRequest("expected a message or a list of them, got an empty list")
+    messages = [_message(item, at, door) for at, item in enumerate(items)]
+    readings = sum(_count(message) for message in messages)
+    if readings > limits.http_readings:
+        raise TooLarge(
+            f"expected at most {limits.http_readings} readings a request, "
+            f"got {readings}"
+        )
+    return messages
+
+
+def _message(item: Any, at: int, door: Door) -> Data:
+    where = f"message {at}: "
+    if not isinstance(item, dict):
+        raise BadRequest(f"{where}expected a map with “values” or “rows”")
+    if item.get("type", "data") != "data":
+        raise BadRequest(f"{where}expected “type” data or none")
+    if "seq" in item:
+        raise BadRequest(f"{where}expected no “seq” over HTTP: use a WebSocket for it")
+    if "device" in item:
+        raise Unsupported(
+            f"{where}expected no “device”: this hub serves no gateways yet"
+        )
+    try:
+        message = msgspec.convert(item, Data, strict=True)
+        batches.check_shape(message, door.limits)
+    except ProtocolError as error:
+        raise BadRequest(where + error.message) from None
+    except (ValueError, TypeError) as error:
+        raise BadRequest(f"{where}{error}") from None
+    return message
+
+
+def _count(message: Data) -> int:
+    if message.values is not None:
+        return len(message.values)
+    return len(message.rows or ()) * len(message.columns or ())
+
+
+async def _store(
+    device: DeviceEntry, messages: Sequence[Data], door: Door
+) -> HttpResponse:
+    for message in messages:
+        missing = batches.missing_metrics(message, device.series)
+        if missing:
+            await door.ensure_series(device, message, missing, {})
+    sender = Request()
+    stored: list[Batch] = []
+    for message in messages:
+        now = clock.now_us()
+        timing = Timing(
+            now, door.stamp_us(device.id, now), 0, door.limits.future_seconds
+        )
+        batch = batches.detailed_batch(
+            message, device.series, timing, door.limits.text_characters
+        )
+        if batch.refused is not None:
+            sender.rejected.extend(batch.refused.listed)
+            sender.rejected_count += batch.refused.count
+            count_refused(batch.refused)
+        if len(batch):
+            stored.append(batch)
+    for batch in stored:
+        door.pipeline.submit(batch, sender)
+    accepted = sum(map(len, stored))
+    door.take(device.id, accepted)
+    if stored:
+        await door.pipeline.flush()
+    if sender.is_lost:
+        raise Busy("expected to store the readings, but the hub is stopping")
+    return _answer(
+        200,
+        {
+            "accepted": accepted,
+            "rejected": sender.rejected[: batches.LISTED_REJECTIONS],
+            "rejected_count": sender.rejected_count,
+        },
+    )
+
+
+def _error(code: str, message: str, retryable: bool = False) -> dict[str, Any]:
+    return {"type": "error", "code": code, "message": message, "retryable": retryable}
+
+
+def _answer(status: int, body: dict[str, Any], **headers: str) -> HttpResponse:
+    response = HttpResponse(
+        msgspec.json.encode(body), content_type="application/json", status=status
+    )
+    for name, content in headers.items():
+        response[name.replace("_", "-")] = content
+    return response
