@@ -1,0 +1,1 @@
+"""Browsers that watch: state of what is watched, frames, flow, and the socket."""
