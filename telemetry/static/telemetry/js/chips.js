@@ -1,0 +1,66 @@
+// How many devices are in each state; each chip filters the table.
+
+import { icon, make, setText } from "./dom.js";
+import { fill, gettext, ngettext } from "./i18n.js";
+import { countStates, STATES } from "./presence.js";
+import { countWord } from "./words.js";
+
+const SPOKEN_GAP_MS = 10_000;
+
+export class Chips {
+  // spoken: a polite live region; onFilter: told of a state, or null for all.
+  constructor(element, spoken, onFilter) {
+    Object.assign(this, { element, spoken, onFilter });
+    this.filter = null;
+    this.spokenMs = 0;
+    this.spokenOffline = null;
+    this.chips = new Map(STATES.map((state) => [state, this.makeChip(state)]));
+  }
+
+  makeChip(state) {
+    const chip = { number: make("b"), word: make("span"), mark: "" };
+    chip.button = make("button", { type: "button", class: `chip state-${state}`, "aria-pressed": "false" }, chip.number, chip.word);
+    chip.button.addEventListener("click", () => this.choose(state));
+    this.element.append(chip.button);
+    return chip;
+  }
+
+  choose(state) {
+    this.filter = this.filter === state ? null : state;
+    for (const [name, { button }] of this.chips) button.setAttribute("aria-pressed", String(name === this.filter));
+    this.onFilter(this.filter);
+  }
+
+  render(states, isStale, nowMs) {
+    const counts = countStates(states);
+    for (const [state, chip] of this.chips) {
+      chip.button.hidden = !counts[state] && state !== "live" && state !== this.filter;
+      setText(chip.number, counts[state].toLocaleString());
+      setText(chip.word, countWord(state, isStale));
+      const mark = isStale ? "unknown" : state;
+      if (chip.mark !== mark) {
+        chip.button.querySelector(".icon")?.remove();
+        chip.button.prepend(icon(mark));
+        chip.mark = mark;
+      }
+    }
+    if (!isStale) this.speak(counts.offline, nowMs);
+  }
+
+  speak(offline, nowMs) {
+    if (this.spokenOffline === null) this.spokenOffline = offline;
+    if (nowMs - this.spokenMs < SPOKEN_GAP_MS || offline === this.spokenOffline) return;
+    const more = offline - this.spokenOffline;
+    const text = more > 0
+      ? ngettext("%(n)s device went offline", "%(n)s devices went offline", more)
+      : ngettext("%(n)s device is no longer offline", "%(n)s devices are no longer offline", -more);
+    setText(this.spoken, fill(text, { n: Math.abs(more) }));
+    this.spokenMs = nowMs;
+    this.spokenOffline = offline;
+  }
+
+  // What the numbers are when the page is not true any more.
+  static asOf(time) {
+    return fill(gettext("Values as of %(time)s"), { time });
+  }
+}

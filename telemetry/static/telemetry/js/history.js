@@ -1,0 +1,53 @@
+// Loads readings over HTTP, two requests at a time, the newest wish of a chart first.
+
+const MOST_AT_ONCE = 2;
+const RETRIES_MS = [1_000, 3_000, 10_000, 30_000];
+
+export class History {
+  constructor(url, fetcher = (address) => fetch(address)) {
+    this.url = url;
+    this.fetcher = fetcher;
+    this.waiting = [];
+    this.running = 0;
+  }
+
+  // → {count, series: {id: {times, values}}}. Rejects when the hub has not answered
+  // after all retries, at once when it refuses (4xx).
+  load({ name, unit, fromMs, toMs, points }) {
+    const query = new URLSearchParams({
+      name, unit, points, from: Math.max(0, Math.floor(fromMs)), to: Math.ceil(toMs),
+    });
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ address: `${this.url}?${query}`, resolve, reject, tries: 0 });
+      this.next();
+    });
+  }
+
+  async next() {
+    if (this.running >= MOST_AT_ONCE) return;
+    const wish = this.waiting.shift();
+    if (!wish) return;
+    this.running += 1;
+    try {
+      wish.resolve(await this.fetch(wish.address));
+    } catch (error) {
+      const waitMs = error.isFinal ? undefined : RETRIES_MS[wish.tries];
+      wish.tries += 1;
+      if (waitMs === undefined) wish.reject(error);
+      else setTimeout(() => { this.waiting.push(wish); this.next(); }, waitMs);
+    } finally {
+      this.running -= 1;
+      this.next();
+    }
+  }
+
+  async fetch(address) {
+    const response = await this.fetcher(address);
+    const isJson = response.headers.get("content-type")?.startsWith("application/json");
+    if (response.ok && isJson) return response.json();
+    const error = new Error(`expected readings, got status ${response.status}`);
+    // A refusal, or the sign-in page: asking again changes nothing.
+    error.isFinal = response.status < 500;
+    throw error;
+  }
+}

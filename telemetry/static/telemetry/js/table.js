@@ -1,0 +1,121 @@
+// The table of devices: state, values, age of the last reading; patched in place.
+
+import { icon, make, nameOf, setText } from "./dom.js";
+import { byName, formatAge, formatAgo, formatDateTime } from "./format.js";
+import { fill, gettext } from "./i18n.js";
+import { stateWord } from "./words.js";
+
+const MOST_ROWS = 100;
+const MOST_COLUMNS = 6;
+
+export class DeviceTable {
+  constructor(element, note, page) {
+    Object.assign(this, { element, note, page });
+    this.rows = new Map();
+    this.columns = null;
+    this.filter = null; // a state, or null for all
+  }
+
+  // specs: what there is to show; the most frequent become columns.
+  setColumns(specs) {
+    const common = [...specs].sort((a, b) => b.lines.length - a.lines.length).slice(0, MOST_COLUMNS);
+    this.columns = specs.filter((spec) => common.includes(spec)).map((spec) => (
+      { spec, ids: new Map(spec.lines.map((line) => [line.slug, line.id])) }
+    ));
+    const head = make("tr", {}, columnHead(gettext("State")), columnHead(gettext("Device")));
+    for (const { spec } of this.columns) {
+      head.append(make("th", { scope: "col", class: "num" }, nameOf(spec.title), " ", nameOf(spec.unit, { class: "unit" })));
+    }
+    head.append(make("th", { scope: "col", class: "num" }, gettext("Last reading")));
+    this.element.tHead.replaceChildren(head);
+    this.element.tBodies[0].replaceChildren();
+    this.rows.clear();
+  }
+
+  render(nowMs, isStale) {
+    if (this.columns === null) return;
+    const devices = this.page.devices()
+      .filter((device) => !this.filter || this.page.stateOf(device.slug) === this.filter)
+      .sort((a, b) => byName(a.name, b.name) || (a.slug < b.slug ? -1 : 1));
+    const shown = devices.slice(0, MOST_ROWS);
+    const body = this.element.tBodies[0];
+    const wanted = new Set(shown.map((device) => device.slug));
+    for (const [slug, row] of this.rows) {
+      if (!wanted.has(slug)) {
+        row.element.remove();
+        this.rows.delete(slug);
+      }
+    }
+    shown.forEach((device, at) => {
+      const row = this.rows.get(device.slug) ?? this.makeRow(device);
+      if (body.children[at] !== row.element) body.insertBefore(row.element, body.children[at] ?? null);
+      this.patch(row, device, nowMs, isStale);
+    });
+    const more = devices.length - shown.length;
+    setText(this.note, more > 0 ? fill(gettext("and %(n)s more: choose a state above"), { n: more }) : "");
+  }
+
+  makeRow(device) {
+    const row = {
+      state: null,
+      stateCell: make("td"),
+      name: make("a", { href: `${this.page.deviceUrl}${encodeURIComponent(device.slug)}` }, nameOf(device.name)),
+      cells: this.columns.map(() => nameOf("")),
+      age: make("time"),
+    };
+    row.element = make(
+      "tr", {}, row.stateCell, make("th", { scope: "row" }, row.name),
+      ...row.cells.map((cell) => make("td", { class: "num" }, cell)),
+      make("td", { class: "num" }, row.age),
+    );
+    this.rows.set(device.slug, row);
+    return row;
+  }
+
+  patch(row, device, nowMs, isStale) {
+    const { page } = this;
+    const state = page.stateOf(device.slug);
+    const shownState = `${state} ${isStale}`;
+    if (row.state !== shownState) {
+      row.state = shownState;
+      const mark = isStale ? "unknown" : state;
+      row.stateCell.replaceChildren(make("span", { class: `state state-${mark}` }, icon(mark), stateWord(state, isStale)));
+      row.element.classList.toggle("is-late", !isStale && state === "late");
+      row.element.classList.toggle("is-offline", !isStale && state === "offline");
+    }
+    if (row.name.textContent !== device.name) row.name.replaceChildren(nameOf(device.name));
+    this.columns.forEach(({ spec, ids }, at) => {
+      const head = page.head(ids.get(device.slug));
+      setText(row.cells[at], head ? page.format(head.value, spec) : "–");
+      row.cells[at].parentElement.classList.toggle("is-old", state !== "live");
+    });
+    const lastMs = page.lastReadings.get(device.slug) ?? null;
+    setText(row.age, lastMs === null ? gettext("never") : formatAgo(nowMs - lastMs));
+    if (lastMs !== null && Math.abs(lastMs - (row.titledMs ?? 0)) >= 1_000) {
+      row.titledMs = lastMs;
+      row.age.dateTime = new Date(lastMs).toISOString();
+      row.age.title = formatDateTime(lastMs, page.zone);
+      row.stateCell.title = this.evidence(device, lastMs);
+    }
+  }
+
+  // Why the state is what it is.
+  evidence(device, lastMs) {
+    const { ms, isEstimated } = this.page.periodOf(device);
+    const parts = [
+      device.isOnline ? gettext("Connected.") : gettext("Not connected."),
+      fill(gettext("Last reading %(time)s."), { time: formatDateTime(lastMs, this.page.zone) }),
+    ];
+    if (ms !== null) {
+      parts.push(fill(
+        isEstimated ? gettext("About one every %(age)s (estimated).") : gettext("One is expected every %(age)s."),
+        { age: formatAge(ms) },
+      ));
+    }
+    return parts.join(" ");
+  }
+}
+
+function columnHead(text) {
+  return make("th", { scope: "col" }, text);
+}

@@ -1,0 +1,180 @@
+"""The pages without a script: what they say, to whom, with how many queries."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from telemetry.devices.models import DeviceGroup, Preferences, Series
+
+from .conftest import add_device
+
+PAGES = ("/", "/g/plant", "/d/pump", "/g/plant/readings.json?from=0&to=1")
+
+
+def page(client: Client, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def without_token(answer: HttpResponse) -> str:
+    return re.sub(
+        r'(csrfmiddlewaretoken" value=")[^"]*', r"\1", answer.content.decode()
+    )
+
+
+class TestRights:
+    @pytest.mark.parametrize("path", PAGES)
+    def test_a_stranger_is_sent_to_sign_in(self, path, plant, client):
+        answer = client.get(path)
+        assert answer.status_code == 302
+        assert answer["Location"].startswith("/login?next=")
+
+    @pytest.mark.parametrize("path", PAGES[1:])
+    def test_what_one_may_not_see_is_what_does_not_exist(
+        self, path, plant, people, sign_in
+    ):
+        add_device(plant, "pump")
+        charlie = sign_in(people.charlie)
+        forbidden = charlie.get(path)
+        unknown = charlie.get(path.replace("plant", "nope").replace("pump", "nope"))
+        assert (forbidden.status_code, unknown.status_code) == (404, 404)
+        assert without_token(forbidden) == without_token(unknown)
+
+    def test_who_may_see_a_group_sees_it_its_devices_and_no_other(
+        self, plant, people, sign_in
+    ):
+        add_device(plant, "pump")
+        DeviceGroup.objects.create(slug="other", name="Other plant")
+        bob = sign_in(people.bob)
+        listed = page(bob, "/")
+        assert "Plant A" in listed
+        assert "Other plant" not in listed
+        page(bob, "/g/plant")
+        assert bob.get("/g/other").status_code == 404
+
+    def test_a_deleted_device_is_gone(self, plant, people, sign_in):
+        add_device(plant, "pump").delete()
+        bob = sign_in(people.bob)
+        assert bob.get("/d/pump").status_code == 404
+        assert "No devices in this group yet" in page(bob, "/g/plant")
+
+
+class TestGroups:
+    def test_counts_what_is_connected(self, plant, people, sign_in):
+        for at in range(3):
+            add_device(plant, f"pump-{at}", is_online=at > 0)
+        row = re.sub(r"<[^>]*>", " ", page(sign_in(people.bob), "/"))
+        assert re.search(r"Plant A\s+3\s+2\s+1\s", row)
+
+    def test_without_a_group_staff_learn_how_to_make_one(self, people, plant, sign_in):
+        plant.delete()
+        assert "manage.py createdevice" in page(sign_in(people.staff), "/")
+        assert "createdevice" not in page(sign_in(people.charlie), "/")
+
+
+class TestGroup:
+    def test_shows_current_values_without_a_script(self, plant, people, sign_in):
+        add_device(plant, "pump", "Pump 1")
+        text = page(sign_in(people.bob), "/g/plant")
+        for expected in (
+            "Pump 1",
+            "21.5",
+            "hot water",
+            ">on<",
+            "Connected",
+            "Times in UTC",
+        ):
+            assert expected in text
+
+    def test_names_of_devices_are_text(self, plant, people, sign_in):
+        hostile = "</script><script>alert(1)</script>\u202etxt"
+        add_device(plant, "pump", hostile)
+        series = Series.objects.get(name="temp")
+        series.label, series.unit = "<b>hot</b>", "</script>"
+        series.save()
+        text = page(sign_in(people.bob), "/g/plant")
+        assert "<script>alert" not in text
+        assert "<b>hot" not in text
+
+    def test_tells_its_script_what_the_metrics_are(self, plant, people, sign_in):
+        add_device(plant, "pump")
+        text = page(sign_in(people.bob), "/g/plant")
+        found = re.search(r'<script id="page-config"[^>]*>(.*?)</script>', text)
+        assert found
+        config = json.loads(found[1])
+        assert config["group"] == "plant"
+        assert config["readings"] == "/g/plant/readings.json"
+        assert ["temp", "°C", "", "number", None] in config["catalogue"]
+
+    def test_the_number_of_queries_does_not_grow(
+        self, plant, people, sign_in, django_assert_num_queries
+    ):
+        bob = sign_in(people.bob)
+        counts = []
+        for more in (2, 20):
+            for at in range(more):
+                add_device(plant, f"pump-{more}-{at}")
+            for path in ("/", "/g/plant"):
+                with django_assert_num_queries(20, exact=False) as queries:
+                    page(bob, path)
+                counts.append(len(queries))
+        assert counts[:2] == counts[2:]
+
+    def test_a_large_group_shows_its_first_hundred(self, plant, people, sign_in):
+        for at in range(103):
+            add_device(plant, f"pump-{at:03}")
+        text = page(sign_in(people.bob), "/g/plant")
+        assert "103 devices" in text
+        assert "/d/pump-099" in text
+        assert "/d/pump-100" not in text
+
+
+class TestDevice:
+    def test_shows_its_last_values_and_groups(self, plant, people, sign_in):
+        add_device(plant, "pump", is_online=False)
+        text = page(sign_in(people.bob), "/d/pump")
+        for expected in ("21.5", "°C", "hot water", "/g/plant", "Not connected"):
+            assert expected in text
+
+
+class TestPreferences:
+    def test_times_are_those_of_the_users_zone(self, plant, people, sign_in):
+        add_device(plant, "pump")
+        bob = sign_in(people.bob)
+        assert "2026-11-22 12:00:00" in page(bob, "/g/plant")
+        Preferences.objects.create(user=people.bob, time_zone="Asia/Kolkata")
+        text = page(bob, "/g/plant")
+        assert "2026-11-22 17:30:00" in text
+        assert "Times in Asia/Kolkata" in text
+
+    def test_the_theme_is_on_the_page_before_it_is_drawn(self, plant, people, sign_in):
+        bob = sign_in(people.bob)
+        assert 'data-theme="auto"' in page(bob, "/")
+        Preferences.objects.create(user=people.bob, theme="dark")
+        assert 'data-theme="dark"' in page(bob, "/")
+
+    def test_a_zone_that_is_no_more_is_utc(self, plant, people, sign_in):
+        Preferences.objects.create(user=people.bob, time_zone="Mars/Olympus")
+        assert "UTC" in page(sign_in(people.bob), "/g/plant")
+
+
+def test_signing_in_leads_to_where_one_wanted_to_go(plant, people, client):
+    people.bob.set_password("of bob")
+    people.bob.save()
+    form = {"username": "bob", "password": "wrong", "next": "/g/plant"}
+    refused = client.post("/login?next=/g/plant", form)
+    assert 'role="alert"' in refused.content.decode()
+    answer = client.post("/login?next=/g/plant", {**form, "password": "of bob"})
+    assert answer["Location"] == "/g/plant"
+
+
+def test_a_missing_csrf_token_is_answered_by_a_page_of_ours(plant):
+    answer = Client(enforce_csrf_checks=True).post("/login", {"username": "bob"})
+    assert answer.status_code == 403
+    assert "<style" not in answer.content.decode()

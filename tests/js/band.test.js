@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Band } from "../../telemetry/static/telemetry/js/band.js";
+
+const NOW = 1_000_000;
+const band = () => new Band({ stepMs: 1000, buckets: 60, nowMs: NOW, gapMs: 5000 });
+const last = (b) => b.columns.slice(1).map((column) => column.at(-1));
+
+test("the band is the highest, the lowest and the median of what is held", () => {
+  const b = band();
+  [3, 1, 10].forEach((value, id) => b.put(id, NOW, value, value, value));
+  b.advance(NOW);
+  assert.deepEqual(last(b), [10, 1, 3]);
+});
+
+test("a spike within a merged row widens the band", () => {
+  const b = band();
+  b.put(1, NOW, 2, 90, 3);
+  b.put(2, NOW, 4, 4, 4);
+  b.advance(NOW);
+  assert.deepEqual(last(b), [90, 2, 3.5]);
+});
+
+test("who is silent for long leaves the band, and nobody left is a gap", () => {
+  const b = band();
+  b.put(1, NOW, 1, 1, 1);
+  b.put(2, NOW + 4000, 5, 5, 5);
+  b.advance(NOW + 6000);
+  assert.deepEqual(last(b), [5, 5, 5]);
+  b.advance(NOW + 20_000);
+  assert.deepEqual(last(b), [null, null, null]);
+});
+
+test("history fills the past and leaves what is live", () => {
+  const b = band();
+  b.put(1, NOW, 7, 7, 7);
+  b.advance(NOW);
+  const times = [NOW - 20_000, NOW - 19_000, NOW - 2000];
+  b.load({ 1: { times, values: [1, 2, 3] }, 2: { times, values: [5, 6, 7] } }, NOW - 60_000, NOW);
+  const at = (time) => b.columns.slice(1).map((column) => column[Math.floor(time / 1000) - b.first]);
+  assert.deepEqual(at(NOW - 20_000), [5, 1, 3]);
+  assert.deepEqual(at(NOW - 17_000), [6, 2, 4]);
+  assert.deepEqual(at(NOW - 10_000), [null, null, null]);
+  assert.equal(b.held.get(1).value, 7);
+});
+
+test("outliers are named: the extremes first, then whoever is far from the rest", () => {
+  const b = band();
+  for (let id = 0; id < 30; id += 1) b.put(id, NOW, 0, 0, 20 + id / 10);
+  b.put(40, NOW, 0, 0, 90);
+  b.put(41, NOW, 0, 0, 80);
+  const { highest, lowest, far } = b.outliers(NOW);
+  assert.deepEqual([highest.id, lowest.id, far.map((one) => one.id)], [40, 0, [41]]);
+  assert.deepEqual(band().outliers(NOW), { highest: null, lowest: null, far: [] });
+});
+
+test("a day takes no more room than the window", () => {
+  const b = band();
+  for (let second = 0; second < 86_400; second += 5) {
+    b.put(1, NOW + second * 1000, 1, 1, 1);
+    b.advance(NOW + second * 1000);
+  }
+  assert.ok(b.columns[0].length <= 2 * b.buckets + 2);
+});

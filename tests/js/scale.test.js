@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { assignStyles, MOST_LINES } from "../../telemetry/static/telemetry/js/palette.js";
+import { niceRange, rangeTicks, stepDecimals, timeTicks } from "../../telemetry/static/telemetry/js/scale.js";
+
+test("a range holds its values, in at most four round steps", () => {
+  for (const [low, high] of [[40.2, 88.1], [-3, 12], [0, 1], [49.995, 50.012], [1e6, 3e7], [-1e-4, 1e-4]]) {
+    const range = niceRange(low, high);
+    const rounding = 1e-9 * Math.max(Math.abs(low), Math.abs(high));
+    assert.ok(range.min <= low + rounding && range.max >= high - rounding, `${low} ${high}`);
+    assert.ok(rangeTicks(range).length <= 5);
+  }
+});
+
+test("a value that does not change has room on both sides", () => {
+  const range = niceRange(21.5, 21.5);
+  assert.ok(range.min < 21.5 && range.max > 21.5);
+  assert.ok(niceRange(0, 0).max > 0);
+});
+
+test("a range stays while its values fill half of it", () => {
+  const first = niceRange(40, 98);
+  assert.equal(niceRange(45, 90, first), first);
+  assert.notEqual(niceRange(45, 120, first), first);
+  assert.notEqual(niceRange(50, 55, first), first);
+  assert.equal(niceRange(null, null, first), first);
+});
+
+test("steps say how many decimals they need", () => {
+  assert.deepEqual([20, 0.5, 0.025, 1].map(stepDecimals), [0, 1, 3, 0]);
+});
+
+test("time labels fit, the last one is the end", () => {
+  for (const width of [120, 320, 600, 1800]) {
+    for (const span of [300, 900, 3600]) {
+      const { ticks } = timeTicks(1000.5, 1000.5 + span, width);
+      assert.equal(ticks.at(-1), 1000.5 + span);
+      assert.ok(ticks.length <= width / 84 + 2);
+    }
+  }
+  assert.equal(timeTicks(0, 300, 1800).hasSeconds, true);
+  assert.equal(timeTicks(0, 3600, 600).hasSeconds, false);
+});
+
+test("devices of one chart differ in hue or dash, hues first", () => {
+  const slugs = Array.from({ length: MOST_LINES }, (_, at) => `device-${at}`);
+  const styles = assignStyles(slugs);
+  assert.equal(new Set([...styles.values()].map((style) => `${style.hue} ${style.dash}`)).size, MOST_LINES);
+  for (const style of assignStyles(slugs.slice(0, 6)).values()) assert.equal(style.dash, 0);
+});
+
+test("a device keeps its hue whatever order it is named in", () => {
+  const slugs = ["b", "a", "c"];
+  assert.deepEqual(assignStyles(slugs), assignStyles([...slugs].reverse()));
+});
+
+test("more devices than styles is still an answer", () => {
+  const slugs = Array.from({ length: 40 }, (_, at) => `d${at}`);
+  for (const { hue, dash } of assignStyles(slugs).values()) assert.ok(hue >= 1 && hue <= 6 && dash <= 2);
+});
