@@ -1,0 +1,1 @@
+"""Whether the hub is alive, and whether it can do its work."""
