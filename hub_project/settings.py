@@ -1,0 +1,230 @@
+"""Django's settings, from the environment alone: see docs/reference/settings.md."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from csp.constants import NONE, SELF
+from django.utils.translation import gettext_lazy as _
+
+from hub_project import env
+from telemetry import conf
+from telemetry.history import sqlite
+
+# --- Environment -------------------------------------------------------------
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env.check_names(os.environ)
+conf.check_environment(os.environ)
+
+DEBUG = env.read_bool(os.environ, "HUB_DEBUG")
+HUB_DATA_DIR = env.read_data_dir(os.environ, BASE_DIR)
+SECRET_KEY = env.read_secret_key(os.environ, HUB_DATA_DIR)
+
+_address = env.read_address(os.environ)
+HUB_HOST = _address.host
+HUB_PORT = _address.port
+# The public address, without a slash at the end.
+HUB_URL = _address.url
+# Every scheme://host[:port] under which a page of this hub may open a socket.
+HUB_ORIGINS = _address.origins
+HUB_TLS_CERT, HUB_TLS_KEY = env.read_tls(os.environ)
+# Whose X-Forwarded headers the server believes.
+HUB_TRUSTED_PROXIES = env.read_trusted_proxies(os.environ)
+
+# --- Apps and middleware ------------------------------------------------------
+
+INSTALLED_APPS = [
+    "telemetry",  # First: its runserver is Daphne's with the hub's own limits.
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "csp",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "telemetry.dashboard.middleware.preferences_middleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "hub_project.urls"
+ASGI_APPLICATION = "hub_project.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database -----------------------------------------------------------------
+
+_database = env.read_database(os.environ, HUB_DATA_DIR)
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    _database["OPTIONS"] = {**sqlite.OPTIONS}
+    # A file: the writer's thread would see another in-memory database.
+    _database["TEST"] = {"NAME": str(HUB_DATA_DIR / "test.sqlite3")}
+else:
+    # An acknowledgement means on disk, also for a role whose own default is not.
+    _database["OPTIONS"] = {
+        **_database.get("OPTIONS", {}),
+        "options": "-c synchronous_commit=on",
+    }
+# The hub's database threads live as long as the process and keep their connection.
+_database |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+DATABASES = {"default": _database}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Channel layer ------------------------------------------------------------
+
+HUB_REDIS_URL = env.read_redis_url(os.environ)
+CHANNEL_LAYERS: dict[str, dict[str, Any]]
+if HUB_REDIS_URL:
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {
+                "hosts": [
+                    {
+                        "address": HUB_REDIS_URL,
+                        # Without: a quiet subscriber is cut off and loses messages.
+                        "socket_timeout": None,
+                        "socket_connect_timeout": 5,
+                        "health_check_interval": 15,
+                        "socket_keepalive": True,
+                        "max_connections": 1000,
+                    }
+                ],
+                # Two hubs may share one Redis: all processes of one have its key.
+                "prefix": "telemetry-"
+                + hashlib.sha256(f"layer:{SECRET_KEY}".encode()).hexdigest()[:12],
+            },
+        }
+    }
+else:
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+# Daphne (runserver) closes the TCP connection above this; `serve` has the same limit.
+DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = 131_072
+DAPHNE_WEBSOCKET_MAX_FRAME_SIZE = 131_072
+
+# --- Security -----------------------------------------------------------------
+
+ALLOWED_HOSTS = list(_address.hosts)
+CSRF_TRUSTED_ORIGINS = list(_address.origins)
+SESSION_COOKIE_SECURE = _address.is_secure
+CSRF_COOKIE_SECURE = _address.is_secure
+CSRF_COOKIE_HTTPONLY = True
+# Another hub on the same machine, on another port, shares the cookie jar.
+SESSION_COOKIE_NAME = f"hub_session_{HUB_PORT}"
+CSRF_COOKIE_NAME = f"hub_csrf_{HUB_PORT}"
+SECURE_HSTS_SECONDS = 31_536_000 if _address.is_secure else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        # Older Safari does not count the page's own wss:// as 'self'.
+        "connect-src": [SELF, *_address.socket_origins],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# --- People -------------------------------------------------------------------
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Languages and times ------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# --- Static files -------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = HUB_DATA_DIR / "static"
+STATICFILES_DIRS = [("vendor/uplot", BASE_DIR / "node_modules" / "uplot" / "dist")]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": (
+            "django.contrib.staticfiles.storage.StaticFilesStorage"
+            if DEBUG
+            else "hub_project.storage.HubStaticFilesStorage"
+        )
+    },
+}
+
+# --- Logging ------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"rate": {"()": "hub_project.logs.RateFilter"}},
+    "formatters": {"line": {"()": "hub_project.logs.LineFormatter"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["rate"],
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "telemetry": {"level": "INFO"},
+        "uvicorn": {"level": "WARNING"},
+        # Django's own handlers would say everything twice.
+        "django": {"handlers": [], "level": "WARNING", "propagate": True},
+        # A stranger's wrong Host header: one line, not a traceback.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+    },
+}

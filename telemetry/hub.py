@@ -1,0 +1,116 @@
+"""The hub of one process: builds the rooms' objects, starts and drains them in order.
+
+Nothing here does anything itself. Building is without I/O.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+
+from django.db import DatabaseError, connection
+
+from . import conf
+from .bus.switchboard import Switchboard
+from .devices.presence import Presence
+from .devices.registry import Registry
+from .history.heads import Heads
+from .history.tail import Tail
+from .ingest.door import Door
+from .ingest.pipeline import Pipeline
+from .live.feed import Feed
+
+logger = logging.getLogger(__name__)
+
+
+class Hub:
+    """One a process; ASGI scopes carry it as `telemetry.hub`."""
+
+    def __init__(self) -> None:
+        limits = conf.limits()
+        self.registry = Registry(limits)
+        self.presence = Presence()
+        self.heads = Heads()
+        self.tail = Tail(int(conf.value("TAIL_READINGS")))
+        self.switchboard = Switchboard()
+        self.feed = Feed(self.registry, self.presence, self.heads, self.switchboard)
+        self.pipeline = Pipeline(
+            self.heads,
+            self.tail,
+            gather_ms=float(conf.value("GATHER_MS")),
+            commit_readings=int(conf.value("COMMIT_READINGS")),
+            held_bytes=int(conf.value("HELD_BYTES")),
+            sessions_per_device=limits.sessions_per_device,
+        )
+        self.door = Door(
+            self.registry, self.presence, self.heads, self.pipeline, limits
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Take over what the last process left, and open the doors."""
+        await self.presence.load()
+        await self.pipeline.start()
+        await self.registry.start()
+        await self.switchboard.start()
+        await self.feed.start()
+        self.pipeline.listen(self.feed.on_tick)
+        await self.door.start()
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._write_presence(), name="presence"),
+            loop.create_task(self._load_tail(), name="tail"),
+        ]
+
+    async def drain(self) -> None:
+        """Send all devices away with their acknowledgements, and end in order.
+
+        In about DRAIN_SECONDS altogether, whatever the database does.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + conf.value("DRAIN_SECONDS")
+        await self.door.drain(conf.value("DRAIN_SECONDS"))
+        is_drained = await self.pipeline.drain(max(0.1, until - loop.time()))
+        if not is_drained:
+            logger.error("stopped with readings that no commit took; none was acked")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.feed.stop()
+        await self.switchboard.stop()
+        if is_drained:
+            await _without_database_errors(self.presence.flush())
+        await self.registry.stop()
+
+    def troubles(self) -> list[str]:
+        """Why the hub cannot take readings just now, in words; empty if it can."""
+        reason = self.door.why_closed
+        return [] if reason is None else [reason]
+
+    async def _write_presence(self) -> None:
+        while True:
+            await asyncio.sleep(conf.value("PRESENCE_SECONDS"))
+            await _without_database_errors(self.presence.flush())
+
+    async def _load_tail(self) -> None:
+        # In the background, on a thread of its own: until it is loaded, reading
+        # goes to the journal.
+        await _without_database_errors(
+            asyncio.to_thread(_load_and_close, self.tail, self.pipeline.writer)
+        )
+
+
+def _load_and_close(tail: Tail, own_writer: int) -> None:
+    try:
+        tail.load(own_writer)
+    finally:
+        connection.close()
+
+
+async def _without_database_errors(work: Awaitable[None]) -> None:
+    """Do without what can be done again later, when the database is away."""
+    try:
+        await work
+    except DatabaseError as error:
+        logger.warning("the database is away: %s", error)

@@ -1,0 +1,1 @@
+"""One module a command; each says what it does in its help."""

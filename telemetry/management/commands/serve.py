@@ -1,0 +1,155 @@
+"""`manage.py serve`: the hub on uvicorn, and with --setup all that a start needs."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+from uvicorn import Config
+
+from hub_project import env, server
+
+from .. import demo, setup
+
+logger = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Run the hub: web pages, devices and live sockets in one process."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        env.add_address_arguments(parser)
+        parser.add_argument(
+            "--setup",
+            action="store_true",
+            help="first make the database, the static files and the first admin",
+        )
+        parser.add_argument(
+            "--demo",
+            action="store_true",
+            help="also run a simulated fleet that connects over real WebSockets",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        listener = self._listen()
+        password = None
+        if options["setup"]:
+            password = setup.set_up()
+        else:
+            self._check_set_up()
+        # Only now: it loads every room, and the hub must not meet an old database.
+        from hub_project.asgi import application
+
+        config = server.server_config(application, **self._server_options())
+        self._check_certificate(config)
+        fleet = demo.Demo() if options["demo"] else None
+
+        def on_started() -> None:
+            self._welcome(password, fleet)
+            if fleet is not None:
+                fleet.start()
+
+        hub_server = server.HubServer(config, application.drain, on_started)
+        try:
+            hub_server.run(sockets=[listener])
+        finally:
+            if fleet is not None:
+                fleet.stop()
+
+    def _listen(self) -> socket.socket:
+        host, port = settings.HUB_HOST, settings.HUB_PORT
+        try:
+            return server.listen(host, port)
+        except OSError as error:
+            raise CommandError(
+                _(
+                    "HUB_HOST and HUB_PORT: expected an address of this machine with "
+                    "a free port, got %(host)s and %(port)s (%(reason)s)."
+                )
+                % {"host": host, "port": port, "reason": error.strerror or error},
+                returncode=2,
+            ) from error
+
+    def _check_set_up(self) -> None:
+        """Without --setup: say what is missing instead of failing page by page."""
+        if setup.needs_migration():
+            raise CommandError(
+                _("The database is not migrated: run “manage.py migrate”."),
+                returncode=2,
+            )
+        if setup.needs_static_files():
+            logger.warning(
+                "static files have changed: run “manage.py serve --setup” once, "
+                "or “manage.py collectstatic”"
+            )
+
+    def _server_options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"host": settings.HUB_HOST, "port": settings.HUB_PORT}
+        if settings.HUB_TLS_CERT:
+            options["ssl_certfile"] = settings.HUB_TLS_CERT
+            options["ssl_keyfile"] = settings.HUB_TLS_KEY
+        if settings.HUB_TRUSTED_PROXIES:
+            options["proxy_headers"] = True
+            options["forwarded_allow_ips"] = list(settings.HUB_TRUSTED_PROXIES)
+        return options
+
+    def _check_certificate(self, config: Config) -> None:
+        try:
+            config.load()
+        except ssl.SSLError as error:
+            raise CommandError(
+                _(
+                    "HUB_TLS_CERT and HUB_TLS_KEY: expected a PEM certificate and the "
+                    "key that belongs to it, got %(cert)s and %(key)s (%(reason)s)."
+                )
+                % {
+                    "cert": settings.HUB_TLS_CERT,
+                    "key": settings.HUB_TLS_KEY,
+                    "reason": error.reason or error,
+                },
+                returncode=2,
+            ) from error
+
+    def _welcome(self, password: str | None, fleet: demo.Demo | None) -> None:
+        """Where to go next, in plain words."""
+        url = settings.HUB_URL
+        say = self.stdout.write
+        say(_("The hub is ready: %(url)s") % {"url": self.style.SUCCESS(url)})
+        others = [each for each in settings.HUB_ORIGINS if each != url]
+        if settings.HUB_HOST in env.EVERYWHERE:
+            say(_("It also answers at: %(urls)s") % {"urls": ", ".join(others)})
+        if password is not None:
+            say("")
+            say(_("Your first account (shown only now; write it down):"))
+            say(f"    {_('user')}: {setup.ADMIN_NAME}   {_('password')}: {password}")
+        say("")
+        if fleet is not None:
+            say(_("A simulated fleet is connecting. Log in and watch it move:"))
+            say(f"    {url}{fleet.page}")
+        else:
+            self._next_steps(url)
+        say("")
+        say(_("Stop the hub with Ctrl+C."))
+        self.stdout.flush()
+
+    def _next_steps(self, url: str) -> None:
+        say = self.stdout.write
+        say(_("What next:"))
+        say(_("  1. Log in: %(url)s") % {"url": f"{url}/"})
+        say(_("  2. Make a device and get its key, in a second terminal:"))
+        say("     .venv/bin/python manage.py createdevice boiler --group cellar")
+        say(_("  3. Send its first reading (with the key in place of KEY):"))
+        say(f"     curl {url}/api/v1/ingest \\")
+        say('       -H "Authorization: Bearer KEY" \\')
+        say('       -H "Content-Type: application/json" \\')
+        say("""       -d '{"values": {"temp": 21.5}}'""")
+        sockets = "ws" + url.removeprefix("http")
+        say(_("     or connect it for good: %(url)s") % {"url": f"{sockets}/ws/device"})
+        say(_("  4. Watch it: %(url)s") % {"url": f"{url}/g/cellar"})
+        say(_("Or see a simulated fleet move first: make demo"))

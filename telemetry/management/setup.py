@@ -1,0 +1,106 @@
+"""What a start needs before the hub: directory, tables, static files, a first admin.
+
+Each step looks first and does nothing if it is done, so that a second start is
+quick; a lock makes two starts at once take turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import STATICFILES_STORAGE_ALIAS, settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.finders import get_finders
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
+from django.core.files.storage import Storage, storages
+from django.core.management import call_command
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+
+ADMIN_NAME = "admin"
+
+
+def set_up() -> str | None:
+    """Make everything ready; returns the first admin's password if it made one."""
+    settings.HUB_DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _turn(settings.HUB_DATA_DIR / "setup.lock"):
+        if needs_migration():
+            call_command("migrate", interactive=False, verbosity=0)
+        collect_static_files()
+        return make_first_admin()
+
+
+def needs_migration() -> bool:
+    """Whether the database lacks a migration that the code has."""
+    executor = MigrationExecutor(connections["default"])
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def needs_static_files() -> bool:
+    """Whether pages lack their static files: never collected, or changed since."""
+    return not settings.DEBUG and _read_stamp() != static_stamp()
+
+
+def collect_static_files() -> None:
+    """Collect, hash and compress the static files if their sources changed."""
+    if not needs_static_files():
+        return
+    stamp = static_stamp()
+    call_command("collectstatic", interactive=False, verbosity=0)
+    _stamp_path().write_text(stamp, encoding="ascii")
+    if isinstance(storage := _storage(), ManifestStaticFilesStorage):
+        # It read the list of names when there was none.
+        files, digest = storage.load_manifest()
+        storage.hashed_files = files  # type: ignore[assignment] # the stub is wrong
+        storage.manifest_hash = digest
+
+
+def _storage() -> Storage:
+    return storages[STATICFILES_STORAGE_ALIAS]
+
+
+def static_stamp() -> str:
+    """A digest of every source file's name, size and time, and of the way they go."""
+    digest = hashlib.sha256(repr(settings.STORAGES["staticfiles"]).encode())
+    for finder in get_finders():
+        # The same files that collectstatic leaves out by default.
+        for name, storage in sorted(
+            finder.list(["CVS", ".*", "*~"]), key=lambda each: each[0]
+        ):
+            status = os.stat(storage.path(name))
+            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _stamp_path() -> Path:
+    return Path(settings.HUB_DATA_DIR) / "static.stamp"
+
+
+def _read_stamp() -> str:
+    try:
+        return _stamp_path().read_text(encoding="ascii")
+    except FileNotFoundError:
+        return ""
+
+
+def make_first_admin() -> str | None:
+    """If there is no user at all, make one; returns the random password."""
+    users = get_user_model()._default_manager
+    if users.exists():
+        return None
+    password = secrets.token_urlsafe(12)
+    users.create_superuser(username=ADMIN_NAME, password=password)
+    return password
+
+
+@contextlib.contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
