@@ -1,0 +1,46 @@
+"""Settings of a hub that a test can hurt while it runs: a full disk, a wrong clock.
+
+FAULTS_DIR is a directory; a file in it is a fault as long as it is there.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.db.backends.signals import connection_created
+
+from hub_project.settings import *  # noqa: F403
+from telemetry.protocol import clock
+
+_directory = Path(os.environ["FAULTS_DIR"])
+
+
+def _fault(name: str) -> int | None:
+    """The number in the file `name`, or None without that file."""
+    try:
+        return int((_directory / name).read_text())
+    except FileNotFoundError:
+        return None
+
+
+def _limit_pages(connection: Any, **kwargs: Any) -> None:
+    # SQLite keeps the limit with the connection; the hub opens a new one after
+    # each error, and so notices that there is space again.
+    pages = _fault("most_pages")
+    if pages is not None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA max_page_count = {pages}")
+
+
+connection_created.connect(_limit_pages, dispatch_uid="faults")
+
+_right_now_us = clock.now_us
+
+
+def _now_us() -> int:
+    return _right_now_us() + (_fault("clock_us") or 0)
+
+
+clock.now_us = _now_us
