@@ -1,0 +1,208 @@
+"""The live page in a real browser: it moves, never lies, and loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from .conftest import Hub, now_ms
+
+TEXT = "document.body.innerText"
+# What is on the screen that claims to be live now: the word, or the dot's colour.
+CLAIMS = """() => [...document.querySelectorAll('.state, .chip, #link-text')]
+  .filter((one) => one.offsetParent)
+  .map((one) => one.innerText.trim())
+  .filter((text) => /^(Live|Connected|\\d+\\s*live)/.test(text))"""
+
+
+@contextmanager
+def sending(hub: Hub, slug: str, metric: str = "temp") -> Iterator[list[int]]:
+    """A device that sends every 200 ms while the hub takes it; the times on disk."""
+    sent: list[int] = []
+    is_over = threading.Event()
+
+    def run() -> None:
+        number = 0
+        while not is_over.wait(0.2):
+            number += 1
+            at = now_ms()
+            try:
+                hub.send(slug, {"time": at, "values": {metric: 20 + number % 7}})
+            except OSError:
+                continue
+            sent.append(at)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield sent
+    finally:
+        is_over.set()
+        thread.join(10)
+
+
+def drawn(visitor) -> int:
+    """How many places of the first chart's line hold a value."""
+    return visitor.page.evaluate(
+        """() => document.querySelector('hub-chart').grid.columns[1]
+          .filter((value) => value !== undefined && value !== null).length"""
+    )
+
+
+def test_a_value_and_its_chart_move(hub, visit):
+    (slug,) = hub.add_devices("plant", "boiler")
+    hub.send(slug, {"values": {"temp": 21.5, "door": True, "mode": "hot water"}})
+    visitor = visit()
+    visitor.open("/g/plant")
+    visitor.wait(f"{TEXT}.includes('21.5') && {TEXT}.includes('hot water')")
+    hub.send(slug, {"values": {"temp": 22.75, "door": False}})
+    visitor.wait(f"{TEXT}.includes('22.75') && {TEXT}.includes('0 of 1 on')")
+    before = drawn(visitor)
+    with sending(hub, slug):
+        visitor.wait(
+            f"""document.querySelector('hub-chart').grid.columns[1]
+              .filter((value) => value !== undefined).length > {before + 4}"""
+        )
+        visitor.wait("document.querySelector('hub-chart canvas') !== null")
+    assert visitor.page.evaluate(CLAIMS)
+    assert visitor.problems == []
+
+
+def test_a_new_device_and_a_new_metric_appear_without_a_reload(hub, visit):
+    (slug,) = hub.add_devices("plant", "boiler")
+    visitor = visit()
+    visitor.open("/g/plant")
+    visitor.wait(f"{TEXT}.includes('1 device') && {TEXT}.includes('New')")
+    hub.send(slug, {"values": {"power": 1200}})
+    visitor.wait("document.querySelectorAll('hub-chart').length === 1")
+    hub.add_devices("plant", "pump")
+    visitor.wait(f"{TEXT}.includes('2 devices')")
+    assert visitor.problems == []
+
+
+def test_a_dead_hub_is_never_taken_for_live_and_nothing_is_missing_afterwards(
+    hub, visit
+):
+    (slug,) = hub.add_devices("plant", "boiler")
+    visitor = visit()
+    visitor.open("/g/plant")
+    with sending(hub, slug) as sent:
+        visitor.wait(f"{TEXT}.includes('1\\nlive') || /1\\s*live/.test({TEXT})")
+        hub.process.kill()
+        killed = time.monotonic()
+        while visitor.page.evaluate(CLAIMS):
+            assert time.monotonic() - killed < 3
+        assert visitor.page.is_visible("hub-link")
+        assert "Connection lost" in visitor.page.inner_text("hub-link")
+        assert "Was live" in visitor.page.inner_text("#device-table")
+        before = len(sent)
+        hub.process.start()
+        # Some readings come in before the page is back: those are the missed ones.
+        visitor.wait(f"/Back\\. \\d+ missed/.test({TEXT})", 40)
+        visitor.wait("!document.body.classList.contains('is-stale')")
+        while len(sent) < before + 10:
+            time.sleep(0.1)
+    time.sleep(1)
+    missing = visitor.page.evaluate(
+        """(times) => {
+          const { grid } = document.querySelector('hub-chart');
+          return times.filter((time) => {
+            const at = 2 * (Math.floor(time / grid.stepMs) - grid.first);
+            return typeof grid.columns[1][at] !== 'number';
+          });
+        }""",
+        sent,
+    )
+    assert missing == []
+    assert visitor.problems == []
+
+
+def test_a_cut_network_is_noticed_though_the_socket_stays_open(hub, visit):
+    (slug,) = hub.add_devices("plant", "boiler")
+    hub.send(slug, {"values": {"temp": 21.5}})
+    visitor = visit()
+    visitor.open("/g/plant")
+    visitor.wait(f"{TEXT}.includes('Connected')")
+    # A stopped process keeps its sockets and answers nothing, as a cut cable does.
+    os.kill(hub.process.pid, signal.SIGSTOP)
+    try:
+        stopped = time.monotonic()
+        while visitor.page.evaluate(CLAIMS):
+            assert time.monotonic() - stopped < 4
+        assert visitor.page.is_visible("hub-link")
+    finally:
+        os.kill(hub.process.pid, signal.SIGCONT)
+    visitor.wait("!document.body.classList.contains('is-stale')", 40)
+
+
+def test_signing_out_elsewhere_keeps_the_page_and_says_so(hub, visit):
+    (slug,) = hub.add_devices("plant", "boiler")
+    hub.send(slug, {"values": {"temp": 21.5}})
+    visitor = visit()
+    visitor.open("/g/plant")
+    visitor.wait(f"{TEXT}.includes('21.5')")
+    visitor.page.evaluate(
+        """async () => {
+          const form = document.querySelector('.sign-out');
+          await fetch(form.action, { method: 'POST', body: new FormData(form) });
+        }"""
+    )
+    hub.process.stop()
+    hub.process.start()
+    visitor.wait(f"{TEXT}.includes('Signed out')", 40)
+    assert visitor.page.evaluate(CLAIMS) == []
+    assert "21.5" in visitor.page.inner_text("main")
+    assert visitor.page.url.endswith("/g/plant")
+
+
+HOSTILE = [
+    "<script>document.title='owned'</script>",
+    "<img src=x onerror=document.title='owned'>",
+    "</bdi></script>\u202e\u2067fdp.exe",
+    "مضخة ١",
+    "👩‍🔬" * 16,
+]
+
+
+@pytest.mark.parametrize(
+    "name", HOSTILE, ids=["script", "image", "bidi", "arabic", "emoji"]
+)
+def test_hostile_names_are_shown_as_text(hub, visit, name):
+    (slug,) = hub.add_devices("plant", "boiler")
+    # By the ORM: a name that a command would refuse may come from an older row.
+    hub.process.manage(
+        *("shell", "--no-imports", "-c"),
+        "from telemetry.devices.models import *;"
+        f"Device.objects.update(name={name!r});"
+        f"DeviceGroup.objects.update(name={name!r})",
+    )
+    hub.send(slug, {"values": {"temp": 21.5, "note": name[:200]}})
+    visitor = visit()
+    visitor.page.evaluate("document.title = ''")
+    for path in ("/", "/g/plant", f"/d/{slug}"):
+        visitor.open(path)
+        if path != "/":
+            visitor.wait("document.body.textContent.includes('21.5')")
+        visitor.page.wait_for_timeout(700)
+        assert name in visitor.page.evaluate("document.body.textContent")
+        assert visitor.page.title() != "owned"
+        assert visitor.page.evaluate("document.querySelector('main img')") is None
+    assert visitor.problems == []
+
+
+def test_many_devices_are_one_band_with_the_outliers_named(hub, visit):
+    slugs = hub.add_devices("plant", *(f"pump-{at}" for at in range(24)))
+    for at, slug in enumerate(slugs):
+        hub.send(slug, {"values": {"power": 100 + at}})
+    hub.send(slugs[5], {"values": {"power": 900}})
+    visitor = visit()
+    visitor.open("/g/plant")
+    visitor.wait(f"{TEXT}.includes('24 devices: median')")
+    visitor.wait(f"/highest\\s*pump-5\\s*900/.test({TEXT})")
+    assert visitor.problems == []
