@@ -1,0 +1,11 @@
+"""How fast the hub is and how much memory it takes, on this machine, by real sockets.
+
+    python -m benchmarks.ingest            devices: readings/s, acks, memory a socket
+    python -m benchmarks.fanout            browsers: 1,000 live sockets on one group
+    python -m benchmarks                   both
+
+Each starts a hub of its own (`manage.py serve`, SQLite with synchronous=FULL, a new
+data directory, loopback) and load generators in processes of their own. Everything
+shares this machine, so figures are good for ratios: see the bare echo beside them.
+`--quick` takes less than a minute; `--record` appends to RESULTS.md.
+"""
