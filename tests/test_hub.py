@@ -1,0 +1,114 @@
+"""telemetry.hub: one process's rooms start, take over, and end in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from telemetry.history.journal import Mark
+from telemetry.history.models import Writer
+from telemetry.history.query import read_sync
+from telemetry.hub import Hub
+from telemetry.ingest.batch import Batch
+from telemetry.protocol import clock
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Sender:
+    def committed(self, seq: int | None) -> None:
+        pass
+
+    def refused(self, seq: int | None, reason: str) -> None:
+        raise AssertionError(reason)
+
+    def gave_up(self) -> None:
+        raise AssertionError("the pipeline gave up")
+
+
+@asynccontextmanager
+async def started() -> AsyncIterator[Hub]:
+    hub = Hub()
+    await hub.start()
+    try:
+        yield hub
+    finally:
+        await hub.drain()
+
+
+async def store(hub: Hub, seq: int, *values: float) -> None:
+    """Readings of series 1, and a text of series 2, as device 1 sends them."""
+    now = clock.now_us()
+    texts = [(2, now, f"text {seq}")]
+    times = [now + at for at in range(len(values))]
+    batch = Batch([1] * len(values), times, list(values), texts)
+    hub.pipeline.submit(batch, Sender(), seq, (1, "s"), Mark(seq))
+    await hub.pipeline.flush()
+
+
+async def assert_knows(hub: Hub, seq: int, *values: float) -> None:
+    """Heads, watermark and tail are those of the readings that were stored."""
+    heads = hub.heads.current([1, 2])
+    assert (heads[1].value, heads[2].value) == (values[-1], f"text {seq}")
+    assert await hub.pipeline.watermark(1, "s") == Mark(seq)
+    while len(hub.tail) < len(values):
+        await asyncio.sleep(0.01)
+    span = (0, 2 * clock.now_us(), hub.tail)
+    found = await asyncio.to_thread(read_sync, [1], *span)
+    assert found[1][1].tolist() == list(values)
+
+
+async def die(hub: Hub) -> None:
+    """End as `kill -9` does: nothing more is written."""
+    hub.pipeline._task.cancel()  # type: ignore[union-attr]
+    hub.door._task.cancel()  # type: ignore[union-attr]
+    for task in hub._tasks:
+        task.cancel()
+    await hub.feed.stop()
+    await hub.switchboard.stop()
+    await hub.registry.stop()
+    loop = asyncio.get_running_loop()
+    from telemetry.ingest.pipeline import _close_connection  # The writer's own.
+
+    await loop.run_in_executor(hub.pipeline._executor, _close_connection)
+
+
+def test_a_hub_that_was_drained_is_taken_over():
+    async def scenario() -> None:
+        async with started() as hub:
+            assert hub.troubles() == []
+            await store(hub, 1, 1.0, 2.0)
+            await store(hub, 2, 3.0)
+        assert hub.troubles() == ["the hub is stopping"]
+        async with started() as hub:
+            await assert_knows(hub, 2, 1.0, 2.0, 3.0)
+            await store(hub, 3, 4.0)
+            await assert_knows(hub, 3, 1.0, 2.0, 3.0, 4.0)
+
+    asyncio.run(scenario())
+    assert not Writer.objects.filter(ended_at=None).exists()
+
+
+def test_a_hub_that_was_killed_is_taken_over():
+    async def scenario() -> None:
+        dead = Hub()
+        await dead.start()
+        await store(dead, 1, 1.0, 2.0)
+        await die(dead)
+        async with started() as hub:
+            await assert_knows(hub, 1, 1.0, 2.0)
+
+    asyncio.run(scenario())
+
+
+def test_a_hub_without_a_past_starts():
+    async def scenario() -> None:
+        async with started() as hub:
+            assert hub.heads.current([1]) == {}
+            assert await hub.pipeline.watermark(1, "s") is None
+            assert len(hub.tail) == 0
+
+    asyncio.run(scenario())
