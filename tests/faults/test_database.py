@@ -133,6 +133,8 @@ async def test_a_full_disk_pauses_devices_until_there_is_space(
 
 
 async def test_sigterm_while_the_database_is_locked_ends_in_time(hub: HubProcess):
+    # Beside these it takes as long as one write waits for the lock: 10 s.
+    hub.variables["TELEMETRY_DRAIN_SECONDS"] = "5"
     load = Load(hub.url, enrol(hub, 4))
     await asyncio.to_thread(hub.start)
     async with load.running():

@@ -8,11 +8,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
 from django.utils import timezone
 from websockets.exceptions import ConnectionClosed
 
+from telemetry import counters
+from telemetry.devices import credentials
 from telemetry.devices.models import Credential
 from telemetry.devices.models import Device as DeviceRow
+from telemetry.hub import Hub
+from telemetry.ingest.consumers import DeviceConsumer
 from telemetry.protocol.limits import Limits
 from tests.processes import wait_until
 
@@ -270,3 +276,49 @@ def test_anchor_of_an_uptime_clock_outlives_the_hub(own_hub: DeviceHub):
     device.acked(2)
     assert own_hub.stored(known) == before
     own_hub.close_sockets()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestCounters:
+    """In one process: nothing shows the counters of another yet."""
+
+    @pytest.mark.parametrize(
+        ("key", "code"),
+        [("", 4401), (WRONG_KEY, 4401), ("revoked", 4401), ("disabled", 4403)],
+    )
+    async def test_every_refusal_is_counted(self, key: str, code: int):
+        key = await sync_to_async(ended_key)(key) or key
+        hub = Hub()
+        await hub.start()
+        closed = counters.CLOSED.labels(code=str(code))._value
+        failures = counters.AUTH_FAILURES._value
+        before = (closed.get(), failures.get())
+        try:
+            device = WebsocketCommunicator(
+                DeviceConsumer.as_asgi(),
+                "/ws/device",
+                [(b"authorization", f"Bearer {key}".encode())],
+            )
+            device.scope["telemetry.hub"] = hub
+            await device.connect()
+            messages = [await device.receive_json_from() for _ in range(2)]
+            end = await device.receive_output()
+            await device.disconnect()
+        finally:
+            await hub.drain()
+        assert [each["type"] for each in messages] == ["error", "bye"]
+        assert (messages[1]["code"], end["code"]) == (code, code)
+        # A disabled device had the right key.
+        failed = 1 if code == 4401 else 0
+        assert (closed.get(), failures.get()) == (before[0] + 1, before[1] + failed)
+
+
+def ended_key(what: str) -> str | None:
+    """The key of a new device that is revoked or disabled, or None."""
+    endings = {"revoked": revoke, "disabled": disable}
+    if what not in endings:
+        return None
+    device = DeviceRow.objects.create(name="Boiler", slug="boiler")
+    known = Known("boiler", credentials.issue(device)[1])
+    endings[what](known)
+    return known.key
