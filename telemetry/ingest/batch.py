@@ -25,6 +25,9 @@ from ..protocol.messages import Data, Rejection, Value
 # At most this many refused readings are listed in an `ack`; all are counted.
 LISTED_REJECTIONS = 32
 
+# Up to here a loop is faster than a dozen numpy calls (measured: about 40).
+SMALL_READINGS = 32
+
 UNKNOWN_METRIC = "unknown_metric"
 BAD_TYPE = "bad_type"
 BAD_TIME = "bad_time"
@@ -164,6 +167,8 @@ def plain_batch(
         raise NotPlain
     ids = _number_ids(names, series)
     width = len(names) + 1
+    if len(rows) * len(names) <= SMALL_READINGS:
+        return _small_batch(message.base, rows, ids, timing)
     table = np.fromiter(
         chain.from_iterable(rows), np.float64, len(rows) * width
     ).reshape(len(rows), width)
@@ -182,6 +187,25 @@ def plain_batch(
         np.repeat(times_us, width - 1),
         cells,
     )
+
+
+def _small_batch(
+    base_ms: float, rows: list[list[float]], ids: list[int], timing: Timing
+) -> Batch:
+    origin_us = timing.offset_us + clock.to_us(base_ms)
+    latest_us = timing.latest_us()
+    times_us: list[int] = []
+    values: list[float] = []
+    for row in rows:
+        time_us = origin_us + clock.to_us(row[0])
+        if not MIN_TIME_US <= time_us <= latest_us:
+            raise NotPlain
+        times_us += [time_us] * len(ids)
+        values += row[1:]
+    for value in values:
+        if not -MAX_SAFE_INTEGER < value < MAX_SAFE_INTEGER:
+            raise NotPlain
+    return Batch(ids * len(rows), times_us, values)
 
 
 def _plain_instant(
