@@ -21,9 +21,12 @@ django_application = get_asgi_application()
 from channels.routing import URLRouter  # noqa: E402
 from django.urls import re_path  # noqa: E402
 
+from telemetry import conf  # noqa: E402
 from telemetry.hub import Hub  # noqa: E402
 from telemetry.protocol import close_codes  # noqa: E402
 from telemetry.routing import websocket_urlpatterns  # noqa: E402
+
+from .body_limit import limited  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,10 @@ async def no_such_socket(scope: Scope, receive: Receive, send: Send) -> None:
         pass  # The peer is gone already.
 
 
+async def _django(scope: Scope, receive: Receive, send: Send) -> None:
+    await django_application(scope, receive, send)  # type: ignore[arg-type]
+
+
 class HubApplication:
     """What a server calls. `drain` may be called before its shutdown, and twice."""
 
@@ -67,7 +74,8 @@ class HubApplication:
             return
         scope["telemetry.hub"] = await self.started()
         if scope["type"] == "http":
-            await django_application(scope, receive, send)  # type: ignore[arg-type]
+            most = int(conf.value("HTTP_BODY_BYTES"))
+            await limited(_django, scope, receive, send, most)
         else:
             await self._sockets(scope, receive, send)
 

@@ -1,0 +1,82 @@
+"""No request has a body over the limit: Django would put it into a file first.
+
+Django reads a whole body before any view sees the request, and so before anybody
+checks a key. Here it is cut while it comes, whatever its headers say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from telemetry import counters
+from telemetry.protocol.errors import TooLarge
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+async def limited(
+    application: Application, scope: Scope, receive: Receive, send: Send, most: int
+) -> None:
+    """Run an HTTP application; a body of more than `most` bytes is answered 413."""
+    body = _Body(receive, send, most)
+    if _announced(scope) <= most:
+        await application(scope, body.receive, body.send)
+        if not body.is_over or body.has_answer:
+            return
+    await _refuse(send, most)
+
+
+class _Body:
+    """Counts what comes; beyond the limit the application sees its client leave."""
+
+    def __init__(self, receive: Receive, send: Send, most: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._left = most
+        self.is_over = False
+        self.has_answer = False
+
+    async def receive(self) -> dict[str, Any]:
+        event = await self._receive()
+        self._left -= len(event.get("body", b""))
+        if self._left < 0:
+            self.is_over = True
+            return {"type": "http.disconnect"}
+        return event
+
+    async def send(self, event: dict[str, Any]) -> None:
+        self.has_answer = True
+        await self._send(event)
+
+
+def _announced(scope: Scope) -> int:
+    lengths = (
+        content for name, content in scope["headers"] if name == b"content-length"
+    )
+    # Sixteen digits are too many in any case, and thousands would not parse.
+    return max((int(text[:16]) for text in lengths if text.isdigit()), default=0)
+
+
+async def _refuse(send: Send, most: int) -> None:
+    error = TooLarge(f"expected a body of at most {most} bytes, got more")
+    counters.ERRORS.labels(code=error.code).inc()
+    content = {"type": "error", "code": error.code, "message": error.message}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": error.http_status,
+            "headers": [
+                (b"content-type", b"application/json"),
+                # What still comes of the body is not read as another request.
+                (b"connection", b"close"),
+            ],
+        }
+    )
+    body = msgspec.json.encode({**content, "retryable": error.retryable})
+    await send({"type": "http.response.body", "body": body})
