@@ -173,3 +173,10 @@ def error_message(error: ProtocolError, ref: Any = None) -> Error:
     if ref is not None:
         message.ref = ref
     return message
+
+
+def size_of(frame: Frame) -> int:
+    """The bytes of a frame on the wire."""
+    if isinstance(frame, str) and not frame.isascii():
+        return len(frame.encode(errors="replace"))
+    return len(frame)

@@ -13,7 +13,7 @@ from typing import Any, cast
 from msgspec import UNSET
 
 from .. import counters
-from ..bus.socket import HubSocket, error_message
+from ..bus.socket import HubSocket, error_message, size_of
 from ..devices.entries import DeviceEntry, SeriesWanted
 from ..history.journal import Mark, SessionKey
 from ..protocol import clock, close_codes
@@ -495,13 +495,6 @@ def client_address(scope: Any) -> str:
     """The peer's address, as the server gives it."""
     client = scope.get("client")
     return str(client[0]) if client else ""
-
-
-def size_of(frame: Frame) -> int:
-    """The bytes of a frame on the wire."""
-    if isinstance(frame, str) and not frame.isascii():
-        return len(frame.encode(errors="replace"))
-    return len(frame)
 
 
 def bearer_key(headers: Any) -> str | None:

@@ -15,13 +15,14 @@ import msgspec
 from django.conf import settings
 
 from .. import conf, counters
-from ..bus.socket import HubSocket, error_message
+from ..bus.socket import HubSocket, error_message, size_of
 from ..devices.access import Topics
 from ..protocol import close_codes
 from ..protocol.clock import now_us, to_ms
 from ..protocol.codec import LIVE, LIVE_SUBPROTOCOL, Frame, decode_from_browser
 from ..protocol.errors import (
     BadRequest,
+    Conflict,
     ProtocolError,
     TooLarge,
     Unsupported,
@@ -110,10 +111,10 @@ class LiveConsumer(HubSocket):
     # --- what comes -----------------------------------------------------------------
 
     async def on_frame(self, frame: Frame) -> None:
-        if len(frame) > self._limits.live_message_bytes:
+        size = size_of(frame)
+        if size > self._limits.live_message_bytes:
             raise TooLarge(
-                f"expected at most {self._limits.live_message_bytes} bytes, "
-                f"got {len(frame)}"
+                f"expected at most {self._limits.live_message_bytes} bytes, got {size}"
             )
         try:
             # Nearly every frame is one, a thousand pages send ten a second each.
@@ -154,7 +155,7 @@ class LiveConsumer(HubSocket):
         if message.token is not None:
             return
         if self._interval_ms is not None:
-            raise BadRequest("expected one hello, got a second one")
+            raise Conflict("expected one hello, got a second one")
         self._interval_ms = message.interval_ms
         self._hello_timer.cancel()
         limits = self._limits

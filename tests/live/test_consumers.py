@@ -607,7 +607,7 @@ class TestGarbage:
             ('{"type":"ack","group":"plant","revision":NaN}', "bad_request"),
             ('{"type":"ack","group":"plant","revision":true}', "bad_request"),
             ('{"type":"unsubscribe"}', "bad_request"),
-            ('{"type":"hello"}', "bad_request"),
+            ('{"type":"hello"}', "conflict"),
             ('{"type":"ping","echo":"\\ud800"}', "bad_request"),
             ('{"type":"ping","echo":"' + "x" * 16_384 + '"}', "too_large"),
         ],
