@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from django.db import connections
 from django.test.signals import setting_changed
+from hypothesis import settings as hypothesis_settings
 
 from telemetry import conf, threads
 
@@ -27,6 +28,10 @@ from .processes import (
     missing,
     wait_until,
 )
+
+# Without a clock: a busy machine is no failure.
+hypothesis_settings.register_profile("hub", deadline=None)
+hypothesis_settings.load_profile("hub")
 
 POSTGRES_BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 
