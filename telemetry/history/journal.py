@@ -151,7 +151,7 @@ class Row:
         the same row before anything later. Raises DatabaseError or ValueError when
         what it carries cannot be stored.
         """
-        series, times_us, values = self.gathered.arrays()
+        marks, columns = self._content()
         try:
             with transaction.atomic(durable=True):
                 Journal.objects.bulk_create(
@@ -161,8 +161,8 @@ class Row:
                             number=self.number,
                             received_at=from_us(self.received_us),
                             count=len(self.gathered),
-                            marks=encode_marks(self.gathered.marks),
-                            columns=encode_columns(series, times_us, values),
+                            marks=marks,
+                            columns=columns,
                         )
                     ]
                 )
@@ -185,9 +185,21 @@ class Row:
                 raise
 
     def is_stored(self) -> bool:
-        """Whether the row is on disk, as an earlier try may have left it."""
-        rows = Journal.objects.filter(writer_id=self.writer, number=self.number)
-        return rows.exists()
+        """Whether this very row is on disk, as an earlier try may have left it.
+
+        Its bytes are compared: another row under its number is no success.
+        """
+        rows = Journal.objects.filter(
+            writer_id=self.writer,
+            number=self.number,
+            received_at=from_us(self.received_us),
+        )
+        found = rows.values_list("marks", "columns").first()
+        return found is not None and self._content() == tuple(map(bytes, found))
+
+    def _content(self) -> tuple[bytes, bytes]:
+        marks = encode_marks(self.gathered.marks)
+        return marks, encode_columns(*self.gathered.arrays())
 
     def columns(self) -> Columns:
         """The row's readings by (series, time)."""

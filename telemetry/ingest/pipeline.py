@@ -362,6 +362,9 @@ class Pipeline:
                 slow.cancel()
 
     def _write_once(self, row: Row) -> Columns:
+        # First what may fail for reasons of our own: after the write it would be
+        # too late, the row would be on disk and its number taken for free.
+        columns = row.columns()
         with counters.COMMIT_SECONDS.time():
             try:
                 row.write()
@@ -372,8 +375,11 @@ class Pipeline:
                 # Whatever it was: the number is used again only if it is free.
                 if not row.is_stored():
                     raise
-        columns = row.columns()
-        self._tail.add(row.writer, row.number, columns)
+        try:
+            self._tail.add(row.writer, row.number, columns)
+        except Exception:
+            # The row is on disk. A merge that failed has left the chunk as it was.
+            logger.exception("merging the tail failed")
         return columns
 
     async def _halve(self, gathering: Gathering, error: Exception) -> None:

@@ -139,6 +139,21 @@ class TestRow:
         row.write()
         assert row.is_stored()
 
+    @pytest.mark.parametrize(
+        "other",
+        [
+            Row(1, 1, NOW_US, gathered([(1, NOW_US, -0.0)])),
+            Row(1, 1, NOW_US, gathered([(1, NOW_US, 0.0)], marks={(1, "s"): Mark(1)})),
+            Row(1, 1, NOW_US + 1, gathered([(1, NOW_US, 0.0)])),
+        ],
+        ids=["other readings", "other marks", "another arrival"],
+    )
+    def test_another_row_under_its_number_is_no_success(self, other):
+        write(1, 1, (1, NOW_US, 0.0))
+        assert not other.is_stored()
+        with pytest.raises(IntegrityError):
+            other.write()
+
     def test_texts_are_in_the_same_transaction(self, monkeypatch):
         def fail(*args, **kwargs):
             raise IntegrityError("not today")
