@@ -109,8 +109,8 @@ class Heads:
         """Move the heads over one commit and say what it changed."""
         self.newest_received_us = max(self.newest_received_us, received_us)
         tick = self._advance_columns(columns, writer, number, received_us)
-        for series, time_us, text in texts:
-            self._advance_text(tick, series, time_us, text)
+        if texts:
+            self._advance_texts(tick, texts)
         return tick
 
     def _advance_columns(
@@ -168,18 +168,26 @@ class Heads:
             late,
         )
 
-    def _advance_text(self, tick: Tick, series: int, time_us: int, text: str) -> None:
-        self._grow(series)
-        effective = min(time_us, tick.received_us)
-        if effective < self._effective_us[series]:
-            tick.late.append((series, time_us, time_us))
-            return
-        tick.texts.append((series, time_us, text))
-        self._effective_us[series] = effective
-        self._times_us[series] = time_us
-        self._received_us[series] = tick.received_us
-        self._texts[series] = text
-        self._has_changed[series] = True
+    def _advance_texts(self, tick: Tick, texts: Sequence[tuple[int, int, str]]) -> None:
+        """One entry a series in the tick, however many texts came: the newest."""
+        self._grow(max(text[0] for text in texts))
+        newest: dict[int, tuple[int, int, str]] = {}
+        late: dict[int, tuple[int, int]] = {}
+        for series, time_us, text in texts:
+            effective = min(time_us, tick.received_us)
+            if effective < self._effective_us[series]:
+                start, end = late.get(series, (time_us, time_us))
+                late[series] = min(start, time_us), max(end, time_us)
+                continue
+            newest[series] = series, time_us, text
+            self._effective_us[series] = effective
+        for series, time_us, text in newest.values():
+            self._times_us[series] = time_us
+            self._received_us[series] = tick.received_us
+            self._texts[series] = text
+            self._has_changed[series] = True
+        tick.texts.extend(newest.values())
+        tick.late.extend((series, *span) for series, span in late.items())
 
     def restore(self, rows: Iterable[SeriesHead]) -> None:
         """Take over what an earlier process has written; newer values stay."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import IntegrityError, transaction
 
 from .. import counters
 from .models import Journal, TextReading, Writer
@@ -259,6 +259,3 @@ def from_us(us: int) -> datetime:
 def to_us(moment: datetime) -> int:
     """An aware datetime as µs since the epoch, exact."""
     return (moment - EPOCH) // timedelta(microseconds=1)
-
-
-__all__ = ["DatabaseError", "Gathered", "Mark", "Row"]

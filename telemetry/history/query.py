@@ -6,14 +6,15 @@ reading; two values at one time are two readings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from .journal import from_us, readable_columns
-from .models import Journal, TextReading
-from .tail import Tail, of_chunks
+from .models import Journal
+from .tail import Chunk, Span, Tail, of_chunks
 from .tick import Floats, Int64s, sort_columns
 
 Readings = tuple[Int64s, Floats]
@@ -25,75 +26,73 @@ MOST_AHEAD = timedelta(days=11)
 LATEST_US = 253_402_300_799_999_999
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be read: series, ascending and each once, with from ≤ time < to."""
+
+    series: list[int]
+    from_us: int
+    to_us: int
+
+
 def read_sync(
     series_ids: Iterable[int], from_us: int, to_us: int, tail: Tail | None = None
 ) -> dict[int, Readings]:
     """Times (µs, ascending) and values of each series with from ≤ time < to.
 
-    Blocks: call it on a thread. Equal times are in order of arrival, exact repeats
-    are dropped. Without a tail everything comes from the journal.
+    Blocks: call it on a thread. Equal times are in order of arrival, those of
+    several writers by their start; exact repeats are dropped. A tail changes nothing
+    but the pace: without one everything comes from the journal.
     """
-    wanted = sorted(set(series_ids))
-    chunks, lows = tail.view() if tail else ([], {})
-    parts: dict[int, list[Readings]] = {series: [] for series in wanted}
-    for series, readings in _in_journal(wanted, from_us, to_us, lows, bool(tail)):
-        parts[series].append(readings)
-    for series in wanted:
-        parts[series].extend(of_chunks(chunks, series, from_us, to_us))
-    return {series: _distinct(parts[series]) for series in wanted}
+    asked = Asked(sorted(set(series_ids)), from_us, to_us)
+    # First: what is committed after this moment is above the spans.
+    chunks, spans = tail.view() if tail is not None else ([], {})
+    parts: dict[int, list[Readings]] = {series: [] for series in asked.series}
+    in_journal = Journal.objects.order_by("writer_id").values_list("writer_id")
+    writers = spans.keys() | {writer for (writer,) in in_journal.distinct()}
+    for writer in sorted(writers):
+        held = [chunk for chunk in chunks if chunk.writer == writer]
+        for series, readings in _of_writer(writer, asked, held, spans.get(writer)):
+            parts[series].append(readings)
+    return {series: _distinct(parts[series]) for series in asked.series}
 
 
-def read_texts(
-    series_ids: Iterable[int], from_us: int, to_us: int, most: int = 10_000
-) -> dict[int, list[tuple[int, str]]]:
-    """(time µs, text) of each series with from ≤ time < to, at most the newest `most`.
-
-    Blocks: call it on a thread.
-    """
-    wanted = list(series_ids)
-    rows = (
-        TextReading.objects.filter(
-            series_id__in=wanted, time_us__gte=from_us, time_us__lt=to_us
-        )
-        .order_by("-time_us", "-id")
-        .values_list("series_id", "time_us", "value")[:most]
-    )
-    # Keys in order of arrival: an exact repeat is the reading that came first.
-    found: dict[int, dict[tuple[int, str], None]] = {series: {} for series in wanted}
-    for series, time_us, value in reversed(list(rows)):
-        found[series].setdefault((time_us, value))
-    return {series: list(readings) for series, readings in found.items()}
+def _of_writer(
+    writer: int, asked: Asked, chunks: Sequence[Chunk], span: Span | None
+) -> Iterator[tuple[int, Readings]]:
+    """A writer's readings in order of arrival; what no chunk holds, by the journal."""
+    if span is None:
+        yield from _in_journal(writer, asked, 0)
+        return
+    low, high = span
+    if low:
+        yield from _in_journal(writer, asked, 0, low)
+    for series in asked.series:
+        for readings in of_chunks(chunks, series, asked.from_us, asked.to_us):
+            yield series, readings
+    yield from _in_journal(writer, asked, high)
 
 
 def _in_journal(
-    wanted: Sequence[int],
-    from_us_: int,
-    to_us: int,
-    lows: dict[int, int],
-    has_tail: bool,
-    page: int = 200,
-) -> Iterable[tuple[int, Readings]]:
-    """What only the journal holds: rows up to each writer's low number."""
-    ids = np.array(wanted, np.int32)
-    writers = Journal.objects.order_by("writer_id").values_list("writer_id", flat=True)
-    for writer in list(writers.distinct()):
-        rows = Journal.objects.filter(
-            writer_id=writer, received_at__gte=_earliest_arrival(from_us_)
+    writer: int, asked: Asked, after: int, to: int | None = None, page: int = 200
+) -> Iterator[tuple[int, Readings]]:
+    """What a writer's rows hold with after < number ≤ to."""
+    rows = Journal.objects.filter(
+        writer_id=writer, received_at__gte=_earliest_arrival(asked.from_us)
+    )
+    if to is not None:
+        rows = rows.filter(number__lte=to)
+    while True:
+        found = list(
+            rows.filter(number__gt=after)
+            .order_by("number")
+            .values_list("number", "columns")[:page]
         )
-        if has_tail and writer in lows:
-            rows = rows.filter(number__lte=lows[writer])
-        last = 0
-        while True:
-            found = list(
-                rows.filter(number__gt=last)
-                .order_by("number")
-                .values_list("number", "columns")[:page]
-            )
-            for number, row in found:
-                yield from _of_row(writer, number, bytes(row), ids, from_us_, to_us)
-            if len(found) < page:
-                break
-            last = found[-1][0]
+        for number, row in found:
+            yield from _of_row(writer, number, bytes(row), asked)
+        if len(found) < page:
+            return
+        after = found[-1][0]
 
 
 def _earliest_arrival(from_us_: int) -> datetime:
@@ -102,13 +101,14 @@ def _earliest_arrival(from_us_: int) -> datetime:
 
 
 def _of_row(
-    writer: int, number: int, row: bytes, ids: np.ndarray, from_us_: int, to_us: int
-) -> Iterable[tuple[int, Readings]]:
+    writer: int, number: int, row: bytes, asked: Asked
+) -> Iterator[tuple[int, Readings]]:
     columns_here = readable_columns(writer, number, row)
     if columns_here is None:
         return
     series, times_us, values = columns_here
-    is_wanted = np.isin(series, ids) & (times_us >= from_us_) & (times_us < to_us)
+    is_wanted = np.isin(series, np.array(asked.series, np.int32))
+    is_wanted &= (times_us >= asked.from_us) & (times_us < asked.to_us)
     if not is_wanted.any():
         return
     columns = sort_columns(series[is_wanted], times_us[is_wanted], values[is_wanted])

@@ -24,6 +24,9 @@ FAN_IN = 8
 # Rows that are loaded at once, at most: one short statement.
 PAGE_ROWS = 5_000
 
+# (low, high): a writer's rows with low < number ≤ high.
+Span = tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -38,7 +41,8 @@ class Chunk:
 class Tail:
     """Chunks of all writers, newest kept, at most `most_readings` in all.
 
-    `low(writer)` is the number up to which a writer's rows are only in the journal.
+    Of each writer it holds the rows of a span, low < number ≤ high; those before and
+    after are in the journal alone. Nobody tells it what other processes commit.
     Thread-safe: commits add on the writer's thread, queries read on theirs.
     """
 
@@ -47,6 +51,7 @@ class Tail:
         self._lock = threading.Lock()
         self._chunks: list[Chunk] = []
         self._low: dict[int, int] = {}
+        self._high: dict[int, int] = {}
         self._readings = 0
         self._is_full = False
 
@@ -57,18 +62,22 @@ class Tail:
         """Take in one commit; numbers of a writer come in ascending order."""
         with self._lock:
             self._low.setdefault(writer, number - 1)
+            self._high[writer] = number
             self._chunks.append(Chunk(writer, number, number, columns))
             self._readings += len(columns)
             self._merge_newest()
             self._forget_oldest()
 
-    def view(self) -> tuple[list[Chunk], dict[int, int]]:
-        """The chunks, and for each writer the number up to which they miss rows."""
+    def view(self) -> tuple[list[Chunk], dict[int, Span]]:
+        """The chunks, and the span of each writer's rows that they hold."""
         with self._lock:
-            return list(self._chunks), dict(self._low)
+            spans = {
+                writer: (low, self._high[writer]) for writer, low in self._low.items()
+            }
+            return list(self._chunks), spans
 
     def load(self, own_writer: int) -> None:
-        """Read what earlier writers left in the journal, newest first."""
+        """Read what other writers have in the journal by now, newest first."""
         writers = (
             Journal.objects.exclude(writer_id=own_writer)
             .order_by("-writer_id")
@@ -107,8 +116,8 @@ class Tail:
         with self._lock:
             size = len(columns) if columns else 0
             self._low.setdefault(writer, high)
-            # Once full, what is older than the tail stays in the journal: no holes,
-            # and readings come in order of arrival, the journal's first.
+            self._high.setdefault(writer, high)
+            # Once full, what is older than the tail stays in the journal: no holes.
             if self._is_full or self._readings + size > self._most_readings:
                 return False
             self._low[writer] = low

@@ -69,7 +69,8 @@ class Tick:
     """What one commit changed, per series; feeds acks, live frames and alerts.
 
     The arrays have one entry a series, ascending, and cover the readings that are
-    not older than what the series had before. `late` are ranges in which older ones
+    not older than what the series had before; `texts` is the newest of each series of
+    kind text: (series, time, text). `late` are ranges in which older ones
     came in: (series, from, to), µs, both included.
     """
 

@@ -35,12 +35,30 @@ DEAD_US = 120_000_000
 SLICE_ROWS = 500
 
 _HEAD = ("series_id", "time_us", "effective_us", "received_us", "value", "text")
-# The ORM's upsert has no condition, and costs ten times as much.
-_MOVE_HEAD = (
-    f"INSERT INTO {SeriesHead._meta.db_table} AS stored ({', '.join(_HEAD)})"  # noqa: S608
-    f" VALUES ({', '.join(['%s'] * len(_HEAD))}) ON CONFLICT (series_id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _HEAD[1:])
-    + " WHERE stored.effective_us <= excluded.effective_us"
+_MARK = ("device_id", "session", "last_seq", "offset_us", "used_at")
+
+
+def _move_forward(
+    table: str, columns: Sequence[str], keys: Sequence[str], order: str
+) -> str:
+    """An upsert by `keys` that never takes `order` back, whoever else writes.
+
+    The ORM's has no condition, and costs ten times as much.
+    """
+    values = ", ".join(["%s"] * len(columns))
+    moved = [f"{name} = excluded.{name}" for name in columns if name not in keys]
+    return (
+        f"INSERT INTO {table} AS stored ({', '.join(columns)}) VALUES ({values})"  # noqa: S608
+        f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {', '.join(moved)}"
+        f" WHERE stored.{order} <= excluded.{order}"
+    )
+
+
+_MOVE_HEAD = _move_forward(
+    SeriesHead._meta.db_table, _HEAD, ["series_id"], "effective_us"
+)
+_MOVE_MARK = _move_forward(
+    DeviceSession._meta.db_table, _MARK, ["device_id", "session"], "last_seq"
 )
 
 
@@ -69,41 +87,45 @@ def fold_steps(
 ) -> Iterator[Callable[[], None]]:
     """The short transactions that fold a writer's rows up to `number`, in order.
 
-    Each may be repeated: rows only move forward. A device keeps its last `keep`
-    sessions.
+    marks: in the order in which the sessions were last used; a device keeps its last
+    `keep` sessions. Each step may be repeated: rows only move forward.
     """
-    for keys in _slices(sorted(marks)):
-        yield partial(_fold_marks, {key: marks[key] for key in keys}, now_us, keep)
-    for start in range(0, len(heads), SLICE_ROWS):
-        yield partial(_fold_heads, heads, start)
+    yield from _row_steps(marks, heads, now_us, keep)
     yield partial(_mark_folded, writer, number, now_us)
 
 
-def _fold_marks(marks: dict[SessionKey, Mark], now_us: int, keep: int) -> None:
+def _row_steps(
+    marks: dict[SessionKey, Mark], heads: Moved, now_us: int, keep: int
+) -> Iterator[Callable[[], None]]:
+    # Sorted: two processes that lock the same rows do so in the same order.
+    # One moment a session, in the order of their use: that decides which are kept.
+    used_us = {key: now_us + at for at, key in enumerate(marks)}
+    for keys in _slices(sorted(marks)):
+        rows = [(*key, marks[key], used_us[key]) for key in keys]
+        yield partial(_fold_marks, rows, keep)
+    for start in range(0, len(heads), SLICE_ROWS):
+        yield partial(_fold_heads, heads, start)
+
+
+def _fold_marks(marks: Sequence[tuple[int, str, Mark, int]], keep: int) -> None:
+    """Move DeviceSession rows forward; a mark is never taken back.
+
+    marks: (device, session, mark, when it was used in µs).
+    """
+    rows = [
+        (device, session, mark.last_seq, mark.offset_us, from_us(used_us))
+        for device, session, mark, used_us in marks
+    ]
     with transaction.atomic():
-        stored = {
-            (device, session): last_seq
-            for device, session, last_seq in DeviceSession.objects.select_for_update()
-            .filter(device_id__in={device for device, _ in marks})
-            .values_list("device_id", "session", "last_seq")
-        }
-        DeviceSession.objects.bulk_create(
-            [
-                DeviceSession(
-                    device_id=key[0],
-                    session=key[1],
-                    last_seq=mark.last_seq,
-                    offset_us=mark.offset_us,
-                    used_at=from_us(now_us),
-                )
-                for key, mark in marks.items()
-                if stored.get(key, 0) <= mark.last_seq
-            ],
-            update_conflicts=True,
-            unique_fields=["device_id", "session"],
-            update_fields=["last_seq", "offset_us", "used_at"],
+        of_devices = DeviceSession.objects.filter(
+            device_id__in={device for device, *_ in marks}
         )
-        made = {device for device, session in marks if (device, session) not in stored}
+        stored = set(of_devices.values_list("device_id", "session"))
+        with connection.cursor() as cursor:
+            cursor.executemany(_MOVE_MARK, rows)
+        made = {
+            device for device, session, *_ in marks if (device, session) not in stored
+        }
         _forget_old_sessions(made, keep)
 
 
@@ -132,9 +154,12 @@ def _fold_heads(heads: Moved, start: int) -> None:
 
 
 def _mark_folded(writer: int, number: int, now_us: int) -> None:
-    """Say that the writer's rows up to `number` are folded, and that it lives."""
+    """The writer says that its rows up to `number` are folded, and that it lives.
+
+    Also when another process took it for dead meanwhile.
+    """
     Writer.objects.filter(id=writer, folded_to__lte=number).update(
-        folded_to=number, heartbeat_at=from_us(now_us)
+        folded_to=number, heartbeat_at=from_us(now_us), ended_at=None
     )
 
 
@@ -148,12 +173,24 @@ def recover(heads: Heads, writer: int, now_us: int, keep: int) -> None:
         Writer.objects.filter(ended_at=None).exclude(id=writer).order_by("id")
     ):
         number, marks = _replay(heads, earlier)
-        changed = heads.take_changed()
-        if number > earlier.folded_to:
-            for step in fold_steps(marks, changed, earlier.id, number, now_us, keep):
-                step()
-        elif to_us(earlier.heartbeat_at) < now_us - DEAD_US:
-            end_writer(earlier.id, now_us)
+        for step in _row_steps(marks, heads.take_changed(), now_us, keep):
+            step()
+        _mark_recovered(earlier, number, now_us)
+
+
+def _mark_recovered(writer: Writer, number: int, now_us: int) -> None:
+    """Say of another's rows up to `number` that they are folded, or that it ended.
+
+    Its heartbeat stays its own: how long it has been silent is what ends it. One
+    that showed a sign of life in between is left alone.
+    """
+    is_dead = to_us(writer.heartbeat_at) < now_us - DEAD_US
+    Writer.objects.filter(
+        id=writer.id,
+        ended_at=None,
+        heartbeat_at=writer.heartbeat_at,
+        folded_to__lte=number,
+    ).update(folded_to=number, ended_at=from_us(now_us) if is_dead else None)
 
 
 def read_heads(series_ids: Collection[int]) -> list[SeriesHead]:
@@ -195,7 +232,9 @@ def _replay(heads: Heads, writer: Writer) -> tuple[int, dict[SessionKey, Mark]]:
         _replay_texts(heads, first_received_us)
     marks: dict[SessionKey, Mark] = {}
     for moved in unfolded_marks(writer):
-        marks.update(moved)
+        for session, mark in moved.items():
+            marks.pop(session, None)
+            marks[session] = mark
     return number, marks
 
 

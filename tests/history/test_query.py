@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from telemetry import counters
-from telemetry.history.models import Journal, TextReading
-from telemetry.history.query import read_sync, read_texts
+from telemetry.history.models import Journal
+from telemetry.history.query import read_sync
 
 from .rows import NOW_US, bits, write
 
@@ -92,28 +92,3 @@ def test_a_corrupt_row_is_counted_and_the_rest_is_read(caplog):
     assert [time - NOW_US for time, _ in read(1)] == [1, 3]
     assert counters.CORRUPT_ROWS._value.get() == before + 1
     assert "1/2" in caplog.text
-
-
-class TestTexts:
-    def write(self, *texts: tuple[int, int, str]) -> None:
-        rows = [
-            TextReading(series_id=series, time_us=time, received_us=NOW_US, value=text)
-            for series, time, text in texts
-        ]
-        TextReading.objects.bulk_create(rows)
-
-    def test_are_by_time_and_equal_times_by_arrival_without_repeats(self):
-        self.write((1, 5, "b"), (1, 3, "x"), (1, 5, "a"), (1, 5, "b"), (2, 4, "y"))
-        assert read_texts([1, 2, 3], 0, 10) == {
-            1: [(3, "x"), (5, "b"), (5, "a")],
-            2: [(4, "y")],
-            3: [],
-        }
-
-    def test_a_range_holds_its_start_and_not_its_end(self):
-        self.write((1, 1, "a"), (1, 2, "b"), (1, 3, "c"))
-        assert read_texts([1], 1, 3) == {1: [(1, "a"), (2, "b")]}
-
-    def test_of_too_many_the_newest_are_read(self):
-        self.write(*[(1, at, str(at)) for at in range(9)])
-        assert read_texts([1], 0, 9, most=2) == {1: [(7, "7"), (8, "8")]}

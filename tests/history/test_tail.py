@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from telemetry.history import tail as tails
+from telemetry.history.journal import Row
 from telemetry.history.models import Journal
 from telemetry.history.query import read_sync
 from telemetry.history.tail import Chunk, Tail
@@ -30,15 +31,19 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Model:
-    """All readings in order of arrival; the first of exact repeats counts."""
+    """All readings by writer and order of arrival; the first of repeats counts."""
 
     def __init__(self) -> None:
-        self.readings: list[tuple[int, int, float]] = []
+        self.of_writers: dict[int, list[tuple[int, int, float]]] = {}
+
+    def commit(self, writer: int, readings: list[tuple[int, int, float]]) -> None:
+        self.of_writers.setdefault(writer, []).extend(readings)
 
     def read(self, series: int, from_us: int, to_us: int) -> list[tuple[int, int]]:
         found = [
             (time_us, bits([value])[0])
-            for each, time_us, value in self.readings
+            for writer in sorted(self.of_writers)
+            for each, time_us, value in self.of_writers[writer]
             if each == series and from_us <= time_us < to_us
         ]
         return sorted(dict.fromkeys(found), key=lambda reading: reading[0])
@@ -56,14 +61,16 @@ def check_reads(model: Model, tail: Tail | None, rng: random.Random) -> None:
 
 
 def check_parts(tail: Tail) -> None:
-    """Each writer's chunks follow each other without a hole above its low number."""
-    chunks, lows = tail.view()
+    """Each writer's chunks follow each other without a hole within its span."""
+    chunks, spans = tail.view()
     assert len(tail) == sum(len(chunk.columns) for chunk in chunks)
-    for writer, low in lows.items():
+    assert {chunk.writer for chunk in chunks} <= spans.keys()
+    for writer, (low, high) in spans.items():
         for chunk in chunks:
             if chunk.writer == writer:
                 assert chunk.first == low + 1
                 low = chunk.last
+        assert low <= high
 
 
 def some_readings(rng: random.Random) -> Iterator[tuple[int, int, float]]:
@@ -76,18 +83,19 @@ def some_readings(rng: random.Random) -> Iterator[tuple[int, int, float]]:
 
 
 class History:
-    """Processes that write, one after the other, and the tail of the last one."""
+    """Processes that write, and the tail of the last one: others may live on."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.model = Model()
         self.writer = 0
+        self.numbers: dict[int, int] = {}
         self.most_readings = rng.choice([10, 60, 200, 10_000])
         self.restart()
 
     def restart(self) -> None:
-        self.writer += 1
-        self.number = 0
+        # By two: the one between starts later, as another process.
+        self.writer += 2
         self.tail = Tail(self.most_readings)
         self.loading: Iterator[None] = self._load()
 
@@ -105,16 +113,28 @@ class History:
                 return
 
     def commit(self) -> None:
+        row = self._write(self.writer)
+        self.tail.add(row.writer, row.number, row.columns())
+
+    def commit_elsewhere(self) -> None:
+        """A process that started before this one, or after it, is still at work."""
+        started = self.writer + self.rng.choice([-2, -1, 1])
+        if started > 0:
+            self._write(started)
+
+    def _write(self, writer: int) -> Row:
         readings = list(some_readings(self.rng))
-        self.number += 1
-        row = write(self.writer, self.number, *readings)
-        self.model.readings += readings
-        self.tail.add(self.writer, self.number, row.columns())
+        number = self.numbers.get(writer, 0) + 1
+        self.numbers[writer] = number
+        self.model.commit(writer, readings)
+        return write(writer, number, *readings)
+
+    def load(self) -> None:
+        next(self.loading, None)
 
     def step(self) -> None:
-        self.rng.choices(
-            [self.commit, self.restart, lambda: next(self.loading, None)], [12, 1, 4]
-        )[0]()
+        steps = [self.commit, self.commit_elsewhere, self.restart, self.load]
+        self.rng.choices(steps, [12, 4, 1, 4])[0]()
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -133,10 +153,21 @@ def test_load_fills_the_tail_from_the_newest_back(small):
         write(1, number, *[(1, NOW_US + number, float(at)) for at in range(5)])
     tail = Tail(50)
     tail.load(own_writer=2)
-    chunks, lows = tail.view()
+    chunks, spans = tail.view()
     assert 30 <= len(tail) <= 50
     assert chunks[-1].last == 20
-    assert lows == {1: chunks[0].first - 1}
+    assert spans == {1: (chunks[0].first - 1, 20)}
+
+
+def test_what_another_living_writer_commits_after_the_load_is_read(small):
+    write(1, 1, (1, NOW_US, 1.0))
+    tail = Tail(10_000)
+    tail.load(own_writer=2)
+    write(1, 2, (1, NOW_US, 2.0))
+    tail.add(2, 1, write(2, 1, (1, NOW_US, 3.0)).columns())
+    write(3, 1, (1, NOW_US, 4.0))
+    assert tail.view()[1] == {1: (0, 1), 2: (0, 1)}
+    assert read_sync([1], 0, 2 * NOW_US, tail)[1][1].tolist() == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_load_takes_rows_larger_than_a_chunk(small):
@@ -145,7 +176,7 @@ def test_load_takes_rows_larger_than_a_chunk(small):
     tail = Tail(10_000)
     tail.load(own_writer=2)
     assert len(tail) == 180
-    assert tail.view()[1] == {1: 0}
+    assert tail.view()[1] == {1: (0, 3)}
 
 
 def test_load_leaves_a_corrupt_row_out_and_says_so(small, caplog):
@@ -194,4 +225,4 @@ def test_the_newest_commit_stays_however_large_it_is():
     tail.add(1, 1, columns)
     tail.add(1, 2, columns)
     assert len(tail) == 5
-    assert tail.view()[1] == {1: 1}
+    assert tail.view()[1] == {1: (1, 2)}

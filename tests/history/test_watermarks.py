@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 
 from telemetry.history import journal, watermarks
 from telemetry.history.heads import Heads
@@ -59,6 +60,28 @@ class TestFold:
         fold({(1, "a"): Mark(3)})
         assert sessions() == {(1, "a"): Mark(9)}
 
+    def test_never_moves_back_a_session_that_another_process_makes_meanwhile(self):
+        others = [
+            DeviceSession(
+                device_id=1,
+                session="a",
+                last_seq=9,
+                offset_us=7,
+                used_at=journal.from_us(NOW_US),
+            )
+        ]
+
+        def another(execute, sql, params, many, context):
+            # It commits after this fold has looked, and before it writes.
+            if sql.startswith("INSERT") and others:
+                others.pop().save()
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(another):
+            fold({(1, "a"): Mark(3, 5), (1, "b"): Mark(1)})
+        assert not others
+        assert sessions() == {(1, "a"): Mark(9, 7), (1, "b"): Mark(1)}
+
     def test_never_moves_a_head_back(self):
         fold({}, heads_of((1, NOW_US, 1.0), (2, NOW_US, 1.0)))
         fold({}, heads_of((1, NOW_US - 1, 2.0), (2, NOW_US + 1, 2.0)))
@@ -89,6 +112,14 @@ class TestFold:
         ]
         assert (2, "other") in sessions()
 
+    def test_of_many_at_once_the_last_used_stay_whatever_their_names(self):
+        marks = {(1, f"session-{n}"): Mark(n) for n in range(13)}
+        # Used again, after all the others.
+        marks[(1, "session-0")] = marks.pop((1, "session-0"))
+        fold(marks)
+        kept = {name for _, name in sessions()}
+        assert kept == {f"session-{n}" for n in [*range(6, 13), 0]}
+
     def test_a_session_that_is_used_again_stays(self):
         for used in range(20):
             marks = {(1, f"s{used}"): Mark(1), (1, "kept"): Mark(1 + used)}
@@ -103,6 +134,14 @@ class TestFold:
         writer.refresh_from_db()
         assert writer.folded_to == 7
         assert journal.to_us(writer.heartbeat_at) == NOW_US + 5
+
+    def test_a_writer_that_was_taken_for_dead_revives_itself(self):
+        writer, other = open_writer(), open_writer()
+        for each in (writer, other):
+            watermarks.end_writer(each.id, NOW_US)
+        fold({}, writer=writer.id)
+        ended = Writer.objects.exclude(ended_at=None)
+        assert [each.id for each in ended] == [other.id]
 
     @pytest.mark.parametrize("stop", range(6))
     def test_may_stop_after_any_step_and_be_repeated(self, monkeypatch, stop: int):
@@ -211,6 +250,38 @@ class TestRecover:
         self.recover(NOW_US + watermarks.DEAD_US + 1)
         writer.refresh_from_db()
         assert writer.ended_at is not None
+
+    def test_a_writer_that_has_been_silent_is_folded_and_ended_at_once(self):
+        writer = open_writer()
+        write(writer.id, 1, (1, NOW_US, 1.0), marks={(1, "a"): Mark(1)})
+        self.recover(NOW_US + watermarks.DEAD_US + 1)
+        writer.refresh_from_db()
+        assert (writer.folded_to, sessions()) == (1, {(1, "a"): Mark(1)})
+        assert writer.ended_at is not None
+
+    def test_the_heartbeat_of_another_writer_stays_its_own(self):
+        writer = open_writer()
+        write(writer.id, 1, (1, NOW_US, 1.0))
+        self.recover(NOW_US + 5)
+        writer.refresh_from_db()
+        assert journal.to_us(writer.heartbeat_at) == NOW_US
+
+    def test_a_writer_that_folds_meanwhile_is_left_alone(self, monkeypatch):
+        writer = open_writer()
+        write(writer.id, 1, (1, NOW_US, 1.0))
+        late_us = NOW_US + watermarks.DEAD_US + 1
+        replay = watermarks._replay
+
+        def meanwhile(heads, earlier):
+            found = replay(heads, earlier)
+            write(writer.id, 2, (1, NOW_US, 1.0))
+            fold({}, writer=writer.id, number=2, now_us=late_us)
+            return found
+
+        monkeypatch.setattr(watermarks, "_replay", meanwhile)
+        self.recover(late_us)
+        writer.refresh_from_db()
+        assert (writer.folded_to, writer.ended_at) == (2, None)
 
     def test_ended_writers_are_not_looked_at_again(self, monkeypatch):
         for _ in range(3):
