@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
@@ -27,9 +27,14 @@ logger = logging.getLogger(__name__)
 FRAMES_A_TURN = 32
 # Queued for one reader that does not read; beyond it the socket is dropped.
 OUTBOX_BYTES = 1_048_576
+# Read ahead of a handler that waits; beyond it the peer's messages stay with it.
+AHEAD_BYTES = 65_536
+# A peer that does not answer a close is cut after this long.
+CLOSING_SECONDS = 10.0
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
+T = TypeVar("T")
 
 
 class HubSocket(AsyncWebsocketConsumer):
@@ -44,6 +49,12 @@ class HubSocket(AsyncWebsocketConsumer):
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.base_send = send
+        self._receive = receive
+        self._receiving: asyncio.Future[dict[str, Any]] | None = None
+        self._ahead: deque[dict[str, Any]] = deque()
+        self._ahead_bytes = 0
+        self._cut: asyncio.TimerHandle | None = None
+        self.is_held = False
         self.is_closing = False
         self._is_dropped = False
         self.close_code: int | None = None
@@ -56,7 +67,7 @@ class HubSocket(AsyncWebsocketConsumer):
         try:
             await receive()  # websocket.connect
             await self.opened()
-            await self._receive_until_gone(receive)
+            await self._receive_until_gone()
         except Exception:
             # The edge of the process: one broken socket must not end as a bare
             # TCP reset, and the next developer needs the traceback.
@@ -69,12 +80,19 @@ class HubSocket(AsyncWebsocketConsumer):
                 raise
         finally:
             # Synchronous: the task may be cancelled, and a second await with it.
+            self._let_go()
             self.closed()
 
-    async def _receive_until_gone(self, receive: Receive) -> None:
+    def _let_go(self) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+        if self._receiving is not None:
+            self._receiving.cancel()
+
+    async def _receive_until_gone(self) -> None:
         count = 0
         while True:
-            event = await receive()
+            event = await self._next_event()
             if event["type"] != "websocket.receive":
                 if self.close_code is None:
                     self.close_code = event.get("code")
@@ -89,6 +107,51 @@ class HubSocket(AsyncWebsocketConsumer):
             count += 1
             if count % FRAMES_A_TURN == 0:
                 await asyncio.sleep(0)
+
+    async def _next_event(self) -> dict[str, Any]:
+        if self._ahead:
+            event = self._ahead.popleft()
+            self._ahead_bytes -= _size(event)
+            return event
+        if self._receiving is not None:
+            receiving, self._receiving = self._receiving, None
+            return await receiving
+        return await self._receive()
+
+    async def hold(self, waiting: Awaitable[T]) -> T:
+        """Wait, with this socket's messages waiting behind it.
+
+        Goes on to read, up to a bound: the answers to the server's own pings come
+        behind what is unread, and without them it would take the peer for dead.
+        """
+        wait = asyncio.ensure_future(waiting)
+        self.is_held = True
+        try:
+            while not wait.done() and await self._read_ahead(wait):
+                pass
+            return await wait
+        finally:
+            self.is_held = False
+            wait.cancel()
+
+    async def _read_ahead(self, wait: asyncio.Future[Any]) -> bool:
+        """Read one event while `wait` lasts; False: no more can be read."""
+        is_gone = self._ahead and self._ahead[-1]["type"] != "websocket.receive"
+        if is_gone or self._ahead_bytes >= AHEAD_BYTES:
+            return False
+        if self._receiving is None:
+            self._receiving = asyncio.ensure_future(self._receive())
+        await asyncio.wait({wait, self._receiving}, return_when=asyncio.FIRST_COMPLETED)
+        if self._receiving.done():
+            event, self._receiving = self._receiving.result(), None
+            if not self.on_event_ahead(event):
+                self._ahead.append(event)
+                self._ahead_bytes += _size(event)
+        return True
+
+    def on_event_ahead(self, event: dict[str, Any]) -> bool:
+        """An event came while the socket is held; True: it needs no place in line."""
+        return False
 
     async def opened(self) -> None:
         """The handshake came: accept, or accept and `bye`."""
@@ -124,6 +187,8 @@ class HubSocket(AsyncWebsocketConsumer):
         self.close_code = code
         counters.CLOSED.labels(code=str(code)).inc()
         self._queue({"type": "websocket.close", "code": code, "reason": reason}, 0)
+        # The close waits behind what the peer has not read, perhaps for ever.
+        self._cut = self.loop.call_later(CLOSING_SECONDS, self.drop)
 
     def drop(self) -> None:
         """End the socket without a word: its peer does not read."""
@@ -157,7 +222,7 @@ class HubSocket(AsyncWebsocketConsumer):
             while self._outbox:
                 event = self._outbox.popleft()
                 await self.base_send(event)
-                self._outbox_bytes -= len(event.get("text") or event.get("bytes") or "")
+                self._outbox_bytes -= _size(event)
         except Exception:
             # The edge of the process. Servers differ in what `send` raises on a
             # dead socket (realtime: ClientDisconnected, RuntimeError): it is gone.
@@ -165,6 +230,10 @@ class HubSocket(AsyncWebsocketConsumer):
             self.is_closing = True
         finally:
             self._sender = None
+
+
+def _size(event: dict[str, Any]) -> int:
+    return len(event.get("text") or event.get("bytes") or "")
 
 
 def error_message(error: ProtocolError, ref: Any = None) -> Error:

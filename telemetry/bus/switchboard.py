@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from channels.layers import get_channel_layer
+from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from .. import counters
 from . import envelope, topics
@@ -65,6 +65,8 @@ class Switchboard:
         self._tasks: list[asyncio.Task[None]] = []
         self._asides: set[asyncio.Task[None]] = set()
         self.is_up = False
+        # What the log said last, so that it says each once.
+        self._told_up: bool | None = None
 
     async def start(self) -> None:
         """Begin to listen and to announce; the layer may be away."""
@@ -260,6 +262,7 @@ class Switchboard:
             return
         if came.origin == self.origin:
             self._heard_at = time.monotonic()
+            self._tell_up()
             if isinstance(came, Probe) and came.token in self._probes:
                 self._probes[came.token].set()
             return
@@ -298,15 +301,33 @@ class Switchboard:
         except Exception as error:
             # The edge of the process. Layers raise what their clients raise, and
             # there is no common base: whatever it is, the layer is away.
-            if self.is_up:
-                logger.warning("the channel layer failed to %s: %.200r", what, error)
+            self._tell_away(what, error)
             self.is_up = False
             counters.BUS_FAILURES.inc()
             return False
-        if not self.is_up:
-            logger.info("the channel layer answers")
         self.is_up = True
         return True
+
+    def _tell_away(self, what: str, error: Exception) -> None:
+        if self._told_up is not False:
+            logger.warning(
+                "Redis (the channel layer) does not answer: live pages of other "
+                "processes are not fed until it does (%s: %.200s)",
+                what,
+                error,
+            )
+        self._told_up = False
+
+    def _tell_up(self) -> None:
+        # Layers may take what they cannot pass on: only an echo of ours proves it. A
+        # layer in memory has nothing to tell, unless it failed.
+        if not self._told_up and not (self._told_up is None and self._is_in_memory):
+            logger.info("Redis (the channel layer) answers")
+        self._told_up = True
+
+    @property
+    def _is_in_memory(self) -> bool:
+        return isinstance(self._layer, InMemoryChannelLayer)
 
     def _aside(self, step: Any) -> None:
         task = asyncio.get_running_loop().create_task(step)

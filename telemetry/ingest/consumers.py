@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, cast
+from collections.abc import Awaitable
+from typing import Any, TypeVar, cast
 
 from msgspec import UNSET
 
@@ -50,12 +51,18 @@ from ..protocol.messages import (
 from ..protocol.names import SESSION_CHARACTERS, is_metric_name, key_prefix
 from . import batch as batches
 from .batch import Batch, NotPlain, Refusals, Timing
-from .door import CLOSING_SECONDS, Door, count_refused, door_of
+from .door import Door, count_refused, door_of
+from .rate import TokenBucket
 
 # A client that sends nothing but garbage is told so this often, then closed.
 MOST_ERRORS = 100
 # A device's clock is measured over this long.
 SKEW_SECONDS = 30.0
+# A device whose readings could not be taken comes again within this time.
+AGAIN_AFTER_MS = 15_000
+# No `ping` worth answering out of turn is longer.
+PING_BYTES = 256
+T = TypeVar("T")
 
 
 class DeviceConsumer(HubSocket):
@@ -71,7 +78,9 @@ class DeviceConsumer(HubSocket):
         self.prefix = ""
         self.ticket = 0
         self.address = client_address(self.scope)
+        self.has_hello = False
         self.is_greeted = False
+        self.bucket: TokenBucket | None = None
         self.session: SessionKey | None = None
         self.offset_us: int | None = None
         self.acked = 0
@@ -80,7 +89,6 @@ class DeviceConsumer(HubSocket):
         self.refusals: deque[tuple[int, Refusals]] = deque()
         self.errors = 0
         self.hints: dict[str, MetricHint] = {}
-        self.is_held = False
         self.ahead_us: int | None = None
         self.ahead_until = 0.0
         now = self.loop.time()
@@ -102,8 +110,12 @@ class DeviceConsumer(HubSocket):
 
     async def on_frame(self, frame: Frame) -> None:
         self.heard_at = self.loop.time()
-        if len(frame) > self.limits.message_bytes // 4:
-            self._check_size(frame)
+        most = self.limits.message_bytes
+        if self.device is None:
+            # Nobody knows whose it is: nothing but a `hello` is worth decoding.
+            most = min(most, self.limits.hello_bytes)
+        if len(frame) > most // 4:
+            self._check_size(frame, most)
             if self.is_closing:
                 return
         if isinstance(frame, bytes) is self.coding.is_binary:
@@ -119,14 +131,11 @@ class DeviceConsumer(HubSocket):
     def _depth(self) -> int:
         return self.limits.json_depth
 
-    def _check_size(self, frame: Frame) -> None:
+    def _check_size(self, frame: Frame, most: int) -> None:
         size = size_of(frame)
-        if size > self.limits.message_bytes:
+        if size > most:
             self.post_error(
-                TooLarge(
-                    f"expected a message of at most {self.limits.message_bytes} bytes, "
-                    f"got {size}"
-                )
+                TooLarge(f"expected a message of at most {most} bytes, got {size}")
             )
             self.bye(close_codes.TOO_LARGE)
 
@@ -140,24 +149,28 @@ class DeviceConsumer(HubSocket):
         elif isinstance(message, Data):
             await self._on_data(self.device, message, frame)
         elif isinstance(message, Ping):
-            self.door.heard(self.device.id)
-            pong = Pong(time=clock.to_ms(clock.now_us()))
-            if message.echo is not UNSET:
-                pong.echo = message.echo
-            self.post(pong)
+            self._on_ping(self.device, message)
         else:
             raise Unsupported(
                 "expected no answer to commands and configurations: this hub does not "
                 "send them yet"
             )
 
+    def _on_ping(self, device: DeviceEntry, ping: Ping) -> None:
+        self.door.heard(device.id)
+        pong = Pong(time=clock.to_ms(clock.now_us()))
+        if ping.echo is not UNSET:
+            pong.echo = ping.echo
+        self.post(pong)
+
     # --- hello ------------------------------------------------------------------
 
     async def _authenticate(self, key: str) -> None:
         """Find out whose the socket is, or tell it to go."""
         self.ticket = self.door.ticket()
+        self.deadline = None  # It has shown a key; the rest is our time.
         try:
-            device = await self.door.authenticate(key, self.address)
+            device = await self.hold(self.door.authenticate(key, self.address))
         except ProtocolError as error:
             self.post_error(error)
             self.bye(error.close_code, after_ms=60_000 if error.retryable else 0)
@@ -166,7 +179,7 @@ class DeviceConsumer(HubSocket):
             return
         self.device = device
         self.prefix = key_prefix(key)
-        self.deadline = None
+        self.bucket = self.door.bucket_of(device.id)
 
     async def _on_hello(self, hello: Hello, frame: Frame) -> None:
         size_bytes = size_of(frame)
@@ -175,24 +188,29 @@ class DeviceConsumer(HubSocket):
                 f"expected a “hello” of at most {self.limits.hello_bytes} bytes, "
                 f"got {size_bytes}"
             )
-        if self.is_greeted:
+        if self.has_hello:
             raise Conflict("expected one “hello” a connection, got another")
         self._check_hello(hello)
         if self.device is None:
             if hello.key is None:
                 raise Unauthorized("expected “key” in “hello” or in the handshake")
             await self._authenticate(hello.key)
-        if self.device is not None:
+        if self.device is not None and not self.is_closing:
             await self._greet(self.device, hello)
 
     async def _greet(self, device: DeviceEntry, hello: Hello) -> None:
-        self.is_greeted = True
+        self.has_hello = True
         self.door.heard(device.id)
         self._check_names(hello)
-        await self._describe(device, hello)
-        await self._resume(device, hello)
+        if hello.clock == "uptime" and self.door.clock_behind_us:
+            # The session's times would be anchored in the past for good.
+            self.bye(close_codes.DRAINING, "the hub's clock is behind", AGAIN_AFTER_MS)
+            return
+        await self.hold(self._describe(device, hello))
+        await self.hold(self._resume(device, hello))
         if not self.is_closing:
             self.post(self._welcome(device))
+            self.is_greeted = True
             if self.door.window < self.limits.window:
                 # `welcome` says how many may ever be un-acked; this asks for fewer.
                 self.flow(self.door.window)
@@ -269,21 +287,35 @@ class DeviceConsumer(HubSocket):
         if seq is not None and not self._is_new(seq):
             return
         batches.check_shape(message, self.limits)
-        if self.door.why_closed is not None:
-            await self._wait_at_the_door()
+        await self._wait_for_the_turn()
         batch = await self._batch_of(device, message, frame)
         refused = batch.refused
         if refused is not None and batches.BAD_TIME in refused.reasons:
             # It may be the hub's clock that is wrong, since less than a second.
             self.door.check_clock()
             if self.door.clock_behind_us:
-                await self._wait_at_the_door()
+                await self.hold(self.door.admitted())
                 batch = await self._batch_of(device, message, frame)
         if self.offset_us is None and len(batch.times_us):
             self._measure_skew(int(batch.times_us[-1]))
         if not (self.is_closing or self.door.is_draining):
             self._submit(device, batch, seq)
-            await self._keep_to_the_rate(device, len(batch))
+            if self.bucket is not None:
+                # What is refused has cost as much as what is stored.
+                count = len(batch) + (refused.count if refused else 0)
+                self.bucket.take(count, self.loop.time())
+
+    async def _wait_for_the_turn(self) -> None:
+        """Wait until the door is open and what came before is within the rate.
+
+        The debt is the device's, not the socket's: a new connection waits as well.
+        """
+        if self.bucket is not None:
+            wait_seconds = self.bucket.take(0, self.loop.time())
+            if wait_seconds:
+                await self.hold(asyncio.sleep(wait_seconds))
+        if self.door.why_closed is not None:
+            await self.hold(self.door.admitted())
 
     def _is_new(self, seq: int) -> bool:
         """Whether a batch of this number is to be stored; else it is answered here."""
@@ -316,7 +348,7 @@ class DeviceConsumer(HubSocket):
         # Series must not be made on the loop, and may not be allowed at all.
         missing = batches.missing_metrics(message, device.series)
         if missing:
-            await self._hold(
+            await self.hold(
                 self.door.ensure_series(device, message, missing, self.hints)
             )
         timing = self._timing(device)
@@ -364,29 +396,33 @@ class DeviceConsumer(HubSocket):
     def _tell_refused(self, refused: Refusals) -> None:
         """Without `seq` there is no `ack`: the first reason goes as an error."""
         first = refused.listed[0]
-        self.post_error(
-            BadRequest(
-                f"expected readings that can be stored, got {refused.count} that "
-                f"cannot; the first, of {quoted(first['metric'])}: {first['reason']}"
-            )
+        error = BadRequest(
+            f"expected readings that can be stored, got {refused.count} that "
+            f"cannot; the first, of {quoted(first['metric'])}: {first['reason']}"
         )
+        # Not garbage: it does not count towards the end of the socket.
+        self.post(error_message(error))
 
-    async def _keep_to_the_rate(self, device: DeviceEntry, readings: int) -> None:
-        wait_seconds = self.door.take(device.id, readings)
-        if wait_seconds:
-            await self._hold(asyncio.sleep(wait_seconds))
-
-    async def _wait_at_the_door(self) -> None:
-        await self._hold(self.door.admitted())
-
-    async def _hold(self, waiting: Any) -> None:
-        """Do not read the socket for a while; its silence then is ours."""
-        self.is_held = True
+    async def hold(self, waiting: Awaitable[T]) -> T:
         try:
-            await waiting
+            return await super().hold(waiting)
         finally:
-            self.is_held = False
+            # The silence was ours.
             self.heard_at = self.loop.time()
+
+    def on_event_ahead(self, event: dict[str, Any]) -> bool:
+        """A `ping` is answered at once: its sender wants to know that we live."""
+        frame = event.get("text") or event.get("bytes")
+        if not frame or len(frame) > PING_BYTES or self.device is None:
+            return False
+        try:
+            message = decode_from_device(self.coding, frame, self._depth)
+        except ProtocolError:
+            return False  # It gets its error in its turn.
+        if isinstance(message, Ping):
+            self._on_ping(self.device, message)
+            return True
+        return False
 
     # --- what became of it (Sender) ---------------------------------------------
 
@@ -419,7 +455,7 @@ class DeviceConsumer(HubSocket):
             self.refusals.append((seq, refusals))
 
     def gave_up(self) -> None:
-        self.bye(close_codes.DRAINING, "not stored; send again", 15_000)
+        self.bye(close_codes.DRAINING, "not stored; send again", AGAIN_AFTER_MS)
 
     # --- what is wrong ----------------------------------------------------------
 
@@ -440,6 +476,10 @@ class DeviceConsumer(HubSocket):
     def _refuse_batch(self, device: DeviceEntry, error: ProtocolError) -> None:
         """A batch whose number can be read but not its content: done, refused."""
         seq = error.seq
+        # While the hub drains, good batches before this one may have been left out:
+        # an ack of this one would cover them.
+        if self.is_closing or self.door.is_draining:
+            return
         if seq is None or not self._is_new(seq):
             return
         if isinstance(error, Unsupported):
@@ -464,18 +504,15 @@ class DeviceConsumer(HubSocket):
             self.post(Flow(window=window))
 
     def check_deadline(self, now_seconds: float) -> None:
-        """Close what is silent; cut what does not answer a close."""
+        """Close what is silent."""
         if self.ahead_us is not None and now_seconds > self.ahead_until:
             if self.device is not None:
                 self.door.presence.measured(self.device.id, self.ahead_us / 1000)
             self.ahead_us = None
             self.ahead_until = now_seconds + SKEW_SECONDS
         if self.is_closing:
-            if self.deadline is None:
-                self.deadline = now_seconds + CLOSING_SECONDS
-            elif now_seconds > self.deadline:
-                self.drop()
-        elif self.deadline is not None:
+            return
+        if self.deadline is not None:
             if now_seconds > self.deadline:
                 self.deadline = None
                 self.bye(close_codes.SILENT, "no key in time")

@@ -37,8 +37,6 @@ logger = logging.getLogger(__name__)
 SWEEP_SECONDS = 1.0
 # How often a database that is away is asked again.
 AWAY_SECONDS = 0.5
-# A peer that does not answer a close is cut after this long.
-CLOSING_SECONDS = 10.0
 # Devices come back spread over this long after a restart.
 DRAIN_AFTER_MS = 15_000
 DRAIN_SLICE = 200
@@ -242,15 +240,15 @@ class Door:
         self._stamps_us[device_id] = stamp
         return stamp
 
-    def take(self, device_id: int, readings: int) -> float:
-        """Count readings against the device's rate; returns seconds to wait."""
+    def bucket_of(self, device_id: int) -> TokenBucket | None:
+        """What counts a device's readings, over all its sockets; None: no limit."""
         if not self.limits.device_rate:
-            return 0.0
+            return None
         bucket = self._buckets.get(device_id)
         if bucket is None:
             bucket = TokenBucket(self.limits.device_rate, self.limits.device_burst)
             self._buckets[device_id] = bucket
-        return bucket.take(readings, asyncio.get_running_loop().time())
+        return bucket
 
     async def ensure_series(
         self,
@@ -279,12 +277,16 @@ class Door:
         """`Registry.ensure_series`, waiting while the database is away.
 
         A reading must not be refused for good because its series could not be made
-        just then.
+        just then. Raises Busy when the hub stops meanwhile.
         """
         while True:
             try:
                 await self.registry.ensure_series(device, wanted)
             except (OperationalError, InterfaceError):
+                if self.is_draining:
+                    raise Busy(
+                        "expected to store readings, but the hub stops"
+                    ) from None
                 await asyncio.sleep(AWAY_SECONDS)
             except DatabaseError as error:
                 # Such as a device that was removed just now: waiting will not help.

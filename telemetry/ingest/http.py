@@ -7,6 +7,7 @@ is stored twice.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,26 +31,41 @@ from ..protocol.errors import (
 )
 from ..protocol.messages import Data, Rejection
 from . import batch as batches
-from .batch import Batch, Timing
+from .batch import Refusals, Timing
 from .door import Door, count_refused, door_of
 
 RETRY_AFTER_SECONDS = 5
+SMALL_BODY_BYTES = 65_536
 
 
 @dataclass(slots=True, eq=False)
-class Request:
-    """The sender of one request's batches: what became of them."""
+class Upload:
+    """The sender of one message's batch: what became of it.
 
+    at: the message's place in a list of them, None for a message alone.
+    """
+
+    at: int | None
+    accepted: int = 0
     rejected: list[Rejection] = field(default_factory=list)
     rejected_count: int = 0
     is_lost: bool = False
+
+    def reject(self, refused: Refusals) -> None:
+        """Note what of the message is refused."""
+        where = {} if self.at is None else {"message": self.at}
+        self.rejected.extend({**where, **each} for each in refused.listed)
+        self.rejected_count += refused.count
+        count_refused(refused)
 
     def committed(self, seq: int | None) -> None:
         """Known from the pipeline's `flush`."""
 
     def refused(self, seq: int | None, reason: str) -> None:
-        self.rejected.append({"row": None, "metric": None, "reason": reason})
-        self.rejected_count += 1
+        refused = Refusals()
+        refused.add(None, None, None, reason)
+        self.accepted = 0
+        self.reject(refused)
 
     def gave_up(self) -> None:
         self.is_lost = True
@@ -80,9 +96,15 @@ async def ingest(request: HttpRequest) -> HttpResponse:
 async def _ingest(request: HttpRequest) -> HttpResponse:
     door = door_of(request.scope)  # type: ignore[attr-defined]
     device = await _device(request, door)
-    messages = _messages(_body(request), door)
+    body = _body(request)
+    if len(body) <= SMALL_BODY_BYTES:
+        messages = _messages(body, door)
+    else:
+        # Milliseconds for each 100 KB: not on the event loop.
+        messages = await asyncio.to_thread(_messages, body, door)
     door.check_open()
-    waiting = door.take(device.id, 0)
+    bucket = door.bucket_of(device.id)
+    waiting = bucket.take(0, asyncio.get_running_loop().time()) if bucket else 0.0
     if waiting:
         raise RateLimited(
             f"expected at most {door.limits.device_rate} readings/s, got more; "
@@ -123,6 +145,11 @@ def _messages(body: bytes, door: Door) -> list[Data]:
     items = content if isinstance(content, list) else [content]
     if not items:
         raise BadRequest("expected a message or a list of them, got an empty list")
+    if len(items) > limits.http_readings:
+        raise TooLarge(
+            f"expected at most {limits.http_readings} messages a request, "
+            f"got {len(items)}"
+        )
     messages = [_message(item, at, door) for at, item in enumerate(items)]
     readings = sum(_count(message) for message in messages)
     if readings > limits.http_readings:
@@ -168,38 +195,46 @@ async def _store(
         missing = batches.missing_metrics(message, device.series)
         if missing:
             await door.ensure_series(device, message, missing, {})
-    sender = Request()
-    stored: list[Batch] = []
-    for message in messages:
-        now = clock.now_us()
-        timing = Timing(
-            now, door.stamp_us(device.id, now), 0, door.limits.future_seconds
-        )
-        batch = batches.detailed_batch(
-            message, device.series, timing, door.limits.text_characters
-        )
-        if batch.refused is not None:
-            sender.rejected.extend(batch.refused.listed)
-            sender.rejected_count += batch.refused.count
-            count_refused(batch.refused)
-        if len(batch):
-            stored.append(batch)
-    for batch in stored:
-        door.pipeline.submit(batch, sender)
-    accepted = sum(map(len, stored))
-    door.take(device.id, accepted)
-    if stored:
+    # The database may have been away meanwhile. From here to the flush no await.
+    door.check_open()
+    is_list = len(messages) > 1
+    uploads = [
+        _submit(device, message, at if is_list else None, door)
+        for at, message in enumerate(messages)
+    ]
+    accepted = sum(upload.accepted for upload in uploads)
+    bucket = door.bucket_of(device.id)
+    if bucket is not None:
+        # What is refused, or empty, has cost as much as what is stored.
+        cost = accepted + sum(max(upload.rejected_count, 1) for upload in uploads)
+        bucket.take(cost, asyncio.get_running_loop().time())
+    if accepted:
         await door.pipeline.flush()
-    if sender.is_lost:
+    if any(upload.is_lost for upload in uploads):
         raise Busy("expected to store the readings, but the hub is stopping")
+    rejected = [each for upload in uploads for each in upload.rejected]
     return _answer(
         200,
         {
-            "accepted": accepted,
-            "rejected": sender.rejected[: batches.LISTED_REJECTIONS],
-            "rejected_count": sender.rejected_count,
+            "accepted": sum(upload.accepted for upload in uploads),
+            "rejected": rejected[: batches.LISTED_REJECTIONS],
+            "rejected_count": sum(upload.rejected_count for upload in uploads),
         },
     )
+
+
+def _submit(device: DeviceEntry, message: Data, at: int | None, door: Door) -> Upload:
+    now = clock.now_us()
+    timing = Timing(now, door.stamp_us(device.id, now), 0, door.limits.future_seconds)
+    batch = batches.detailed_batch(
+        message, device.series, timing, door.limits.text_characters
+    )
+    upload = Upload(at, accepted=len(batch))
+    if batch.refused is not None and batch.refused.count:
+        upload.reject(batch.refused)
+    if len(batch):
+        door.pipeline.submit(batch, upload)
+    return upload
 
 
 def _error(code: str, message: str, retryable: bool = False) -> dict[str, Any]:

@@ -16,7 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+)
 from msgspec import Struct
 
 from .. import counters
@@ -222,6 +229,9 @@ class Pipeline:
         mark: Mark | None = None,
     ) -> None:
         """Put a batch on its way to the disk; the sender hears of it."""
+        if self._is_stopping:
+            sender.gave_up()
+            return
         last = self._queue[-1] if self._queue else None
         if last is None or len(last.columns) + len(batch) > self._commit_readings:
             last = Gathering()
@@ -315,11 +325,14 @@ class Pipeline:
         )
         try:
             columns = await self._write(row)
-        except (DatabaseError, ValueError) as error:
+        except (DataError, IntegrityError, ValueError) as error:
             await self._halve(gathering, error)
             return
         self._number = row.number
-        self._unfolded.update(gathering.columns.marks)
+        for session, mark in gathering.columns.marks.items():
+            # In the order of use: a device keeps its newest sessions.
+            self._unfolded.pop(session, None)
+            self._unfolded[session] = mark
         self._readings_to_fold += len(gathering.columns)
         counters.COMMITS.inc()
         counters.READINGS.inc(len(gathering.columns))
@@ -350,7 +363,10 @@ class Pipeline:
                 columns = await loop.run_in_executor(
                     self._executor, self._write_once, row
                 )
-            except (OperationalError, InterfaceError) as error:
+            except (DataError, IntegrityError):
+                raise
+            except (DatabaseError, InterfaceError) as error:
+                # Away, full, locked, or read-only while a standby takes over.
                 counters.COMMIT_FAILURES.inc()
                 self._set_stalled(True, str(error))
                 await asyncio.sleep(delay)

@@ -163,12 +163,31 @@ def _json_coding(subprotocol: str) -> Coding:
 
 JSON: Final = _json_coding(JSON_SUBPROTOCOL)
 LIVE: Final = _json_coding(LIVE_SUBPROTOCOL)
+# A message may nest this deep at most, whatever the setting says: one level more is
+# decoded, so that the error can say what is wrong.
+DEEPEST = 8
+
+
+def _nested(levels: int) -> Any:
+    """Scalars, lists and maps with text keys, nested so many levels.
+
+    MessagePack allows any key: a map keyed by lists hashes them one by one, and a
+    hostile one makes them collide.
+    """
+    scalar: Any = bool | int | float | str | None
+    nested = scalar
+    for _ in range(levels):
+        deeper: Any = list[nested] | dict[str, nested]  # type: ignore[valid-type]
+        nested = scalar | deeper
+    return nested
+
+
 MSGPACK: Final = Coding(
     subprotocol=MSGPACK_SUBPROTOCOL,
     is_binary=True,
     name="MessagePack",
     _plain=msgspec.msgpack.Decoder(PlainData | _Untyped),
-    _any=msgspec.msgpack.Decoder(),
+    _any=msgspec.msgpack.Decoder(_nested(DEEPEST + 1)),
     _envelope=msgspec.msgpack.Decoder(_Envelope),
     _encoder=msgspec.msgpack.Encoder(),
 )

@@ -71,7 +71,7 @@ class NotFound(ProtocolError):
 class Unsupported(ProtocolError):
     code = "unsupported"
     http_status = 415
-    close_code = close_codes.NO_SUBPROTOCOL
+    close_code = close_codes.BAD_REQUEST
 
 
 class TooLarge(ProtocolError):
@@ -97,7 +97,7 @@ class Busy(ProtocolError):
 class Conflict(ProtocolError):
     code = "conflict"
     http_status = 409
-    close_code = close_codes.SUPERSEDED
+    close_code = close_codes.BAD_REQUEST
 
 
 class Internal(ProtocolError):

@@ -228,9 +228,25 @@ class TestNarrow:
         known = narrow_hub.new()
         device = narrow_hub.connect(known)
         device.data(base=T, columns=["n"], rows=[[at, at] for at in range(300)])
-        device.send(type="ping", echo=1)
+        device.data(values={"n": "not a number"})
         device.says_nothing(0.5)
+        # A ping does not stand in the line: the device wants to know that we live.
+        device.send(type="ping", echo=1)
         assert device.receive()["echo"] == 1
+        assert device.receive(seconds=5)["code"] == "bad_request"
+
+    def test_a_new_connection_does_not_outrun_the_rate(self, narrow_hub: DeviceHub):
+        known = narrow_hub.new()
+        for session in ("one", "two"):
+            device = narrow_hub.connect(known)
+            device.hello(session)
+            device.data(1, base=T, columns=["n"], rows=[[at, at] for at in range(400)])
+            if session == "one":
+                device.acked(1)
+            else:
+                # Three seconds of the first batch are still to be waited out.
+                device.says_nothing(1)
+                device.acked(1)
 
     def test_120_new_metrics_and_then_20_a_minute(self, narrow_hub: DeviceHub):
         known = narrow_hub.new()

@@ -16,7 +16,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from telemetry.devices.models import Series
-from telemetry.history.query import read_sync, read_texts
+from telemetry.history.models import TextReading
+from telemetry.history.query import read_sync
 
 JSON = "hub.v1.json"
 MSGPACK = "hub.v1.msgpack"
@@ -185,11 +186,19 @@ def _stored(slug: str) -> Stored:
     series = Series.objects.filter(device__slug=slug)
     names = dict(series.values_list("id", "name"))
     numbers = read_sync(names, -FOR_EVER_US, FOR_EVER_US)
-    texts = read_texts(names, -FOR_EVER_US, FOR_EVER_US)
+    texts: dict[int, list[tuple[int, str]]] = {}
+    rows = TextReading.objects.filter(series_id__in=names).order_by("time_us", "id")
+    # A reading is (series, time, value): a repeat is the same one.
+    for pk, time_us, text in rows.values_list("series_id", "time_us", "value"):
+        if (time_us, text) not in texts.setdefault(pk, []):
+            texts[pk].append((time_us, text))
     readings: Stored = {}
     for pk, name in names.items():
         times_us, values = numbers[pk]
-        both = [*zip(times_us.tolist(), values.tolist(), strict=True), *texts[pk]]
+        both = [
+            *zip(times_us.tolist(), values.tolist(), strict=True),
+            *texts.get(pk, []),
+        ]
         if both:
             readings[name] = both
     return readings
