@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Protocol
 
 from .. import conf
+from ..devices.gather import Gather
 from ..threads import on_database_thread
 from .people import Person, find_people
 
 logger = logging.getLogger(__name__)
 
 FAREWELL_SECONDS = 1.0
+
+
+async def _find(session_keys: list[str]) -> Mapping[str, Person]:
+    return await on_database_thread(find_people, session_keys)
 
 
 class Seat(Protocol):
@@ -35,6 +41,8 @@ class Audience:
 
     def __init__(self) -> None:
         self._seats: set[Seat] = set()
+        # A thousand pages that come back at once are a few queries.
+        self._arrivals: Gather[str, Person] = Gather(_find)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -46,6 +54,10 @@ class Audience:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    async def identify(self, session_key: str) -> Person | None:
+        """Who is behind a session now; None: it does not hold."""
+        return await self._arrivals.get(session_key)
 
     def join(self, seat: Seat) -> None:
         """A socket whose session holds is open."""
@@ -74,9 +86,21 @@ class Audience:
         if not keys:
             return
         people = await on_database_thread(find_people, keys)
+        failures = []
         for seat in seats:
-            if seat in self._seats:
+            if seat not in self._seats:
+                continue
+            try:
                 await seat.take_person(people.get(seat.session_key))
+            except Exception as error:
+                # The edge of the process: those after it have to hear of it too.
+                failures.append(error)
+        if failures:
+            logger.error(
+                "%d open pages could not be told their rights",
+                len(failures),
+                exc_info=failures[0],
+            )
 
     async def _check_forever(self) -> None:
         while True:

@@ -38,11 +38,10 @@ from ..protocol.messages import (
     Subscribed,
     Unsubscribe,
 )
-from ..threads import on_database_thread
 from .feed import Feed
 from .members import device_topic, is_topic, slug_of_device
 from .origin import is_allowed, origins_of
-from .people import Person, find_people, session_key_of
+from .people import Person, session_key_of
 from .subscription import UNACKED_FRAMES, LostReason, Subscription
 from .watched import Watched
 
@@ -73,9 +72,7 @@ class LiveConsumer(HubSocket):
         self._interval_ms: int | None = None
         self._subscriptions: dict[str, Subscription] = {}
         self._errors = 0
-        self._hello_timer = asyncio.get_running_loop().call_later(
-            self._limits.credential_seconds, self._miss_hello
-        )
+        self._hello_timer: asyncio.TimerHandle | None = None
         counters.SOCKETS.labels(kind="live").inc()
         offered = self.scope.get("subprotocols") or []
         known = LIVE_SUBPROTOCOL in offered
@@ -84,6 +81,10 @@ class LiveConsumer(HubSocket):
             self.bye(close_codes.NO_SUBPROTOCOL)
         else:
             await self._identify()
+        # From here on the time is the browser's, not ours.
+        self._hello_timer = self.loop.call_later(
+            self._limits.credential_seconds, self._miss_hello
+        )
 
     async def _identify(self) -> None:
         headers = self.scope["headers"]
@@ -94,8 +95,7 @@ class LiveConsumer(HubSocket):
             if not is_allowed(origins, settings.HUB_ORIGINS):
                 self.bye(close_codes.FORBIDDEN)
                 return
-            people = await on_database_thread(find_people, {key} if key else set())
-            self._person = people.get(key or "")
+            self._person = await self._feed.audience.identify(key) if key else None
             if self._person is None:
                 self.bye(close_codes.UNAUTHORIZED)
                 return
@@ -104,7 +104,7 @@ class LiveConsumer(HubSocket):
 
     def closed(self) -> None:
         counters.SOCKETS.labels(kind="live").dec()
-        self._hello_timer.cancel()
+        self._end_hello_timer()
         self._feed.audience.leave(self)
         self._drop_all()
 
@@ -157,7 +157,7 @@ class LiveConsumer(HubSocket):
         if self._interval_ms is not None:
             raise Conflict("expected one hello, got a second one")
         self._interval_ms = message.interval_ms
-        self._hello_timer.cancel()
+        self._end_hello_timer()
         limits = self._limits
         self.post(
             LiveWelcome(
@@ -196,20 +196,21 @@ class LiveConsumer(HubSocket):
             ),
         ]
         # Rights may have been given or taken since the last look.
-        people = await on_database_thread(find_people, {self.session_key})
-        await self.take_person(people.get(self.session_key))
-        if self._person is None:
-            return
+        await self.take_person(await self._feed.audience.identify(self.session_key))
         found: dict[str, Watched] = {}
         for topic in asked:
-            watched = await self._open(topic, self._person.topics)
+            # At each await the audience may take the person away, or their rights.
+            person = self._person
+            if person is None:
+                return
+            watched = await self._open(topic, person.topics)
             if watched is not None:
                 found[topic] = watched
         # Since then it may have ended, or this socket. No await from here on.
+        if self._person is None or self.is_closing:
+            return
         found = {topic: each for topic, each in found.items() if self._feed.holds(each)}
         refused |= {topic: "not_found" for topic in asked if topic not in found}
-        if self.is_closing:
-            return
         self.post(Subscribed(id=message.id, groups=list(found), refused=refused))
         resume = message.resume
         held = resume.revisions if resume and resume.epoch == self._feed.epoch else {}
@@ -300,6 +301,10 @@ class LiveConsumer(HubSocket):
         self._drop_all()
 
     # --- what is wrong --------------------------------------------------------------
+
+    def _end_hello_timer(self) -> None:
+        if self._hello_timer is not None:
+            self._hello_timer.cancel()
 
     def _miss_hello(self) -> None:
         self.bye(close_codes.SILENT)

@@ -12,7 +12,9 @@ import functools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+
+from django.db import connection
 
 from .. import conf, counters
 from ..bus.envelope import Publication
@@ -21,11 +23,11 @@ from ..devices.access import Topics
 from ..devices.entries import Change, GroupEntry
 from ..devices.presence import Presence
 from ..devices.registry import Registry
+from ..history.models import SeriesHead
 from ..history.tick import Tick
 from ..history.watermarks import read_heads
 from ..protocol import close_codes
 from ..protocol.errors import Busy
-from ..threads import on_database_thread
 from . import remote
 from .audience import Audience
 from .frames import Frames
@@ -79,6 +81,8 @@ class Feed:
         self._switchboard = switchboard
         self._topics: dict[str, Watched] = {}
         self._opening: dict[str, asyncio.Task[Watched | None]] = {}
+        # What others wrote is read for one topic at a time: it may be much.
+        self._reading = asyncio.Lock()
         # Topics to look at again, because the registry found something.
         self._dirty: set[str] = set()
         # Publications for a topic that is being opened.
@@ -283,7 +287,11 @@ class Feed:
             if self._switchboard.has_others():
                 # What they committed before they knew that it is wanted here.
                 ids = members_of(devices_in(subject), self._presence).ids
-                self._heads.restore(await on_database_thread(read_heads, ids))
+                async with self._reading:
+                    # Takes seconds if they wrote much: not on the one thread that
+                    # every hello and log-in waits for.
+                    heads = await asyncio.to_thread(_read_heads_and_close, ids)
+                self._heads.restore(heads)
         except BaseException:
             if join:
                 self._switchboard.unsubscribe(topic, self._on_remote)
@@ -392,6 +400,14 @@ class Feed:
 
 
 NOTHING = merge([])
+
+
+def _read_heads_and_close(series_ids: Collection[int]) -> list[SeriesHead]:
+    try:
+        return read_heads(series_ids)
+    finally:
+        # It is this thread's own, and nobody else would.
+        connection.close()
 
 
 def _rows(tick: Tick, part: Part) -> Rows:

@@ -550,6 +550,29 @@ class TestRights:
         code, bye = await page.closed()
         assert (code, bye and bye["code"]) == (4401, 4401)
 
+    async def test_session_that_ends_while_topics_are_opened_is_unauthorized(
+        self, live, staff, plant, monkeypatch, caplog
+    ):
+        page = await live.page(staff)
+        await page.hello()
+        feed = live.hub.feed
+        real = feed.open
+
+        async def meanwhile(topic):
+            await do(Session.objects.all().delete)
+            await feed.audience.check()
+            return await real(topic)
+
+        left = asyncio.Event()
+        monkeypatch.setattr(feed, "open", meanwhile)
+        monkeypatch.setattr(feed.audience, "leave", lambda seat: left.set())
+        await page.send(type="subscribe", id=1, groups=["plant", "other"])
+        code, bye = await page.closed()
+        assert (code, bye["code"]) == (4401, 4401)
+        assert not [each for each in page.messages if each["type"] == "subscribed"]
+        await asyncio.wait_for(left.wait(), 20)
+        assert "failed" not in caplog.text
+
     async def test_checks_come_by_themselves(self, live, plant, settings):
         assert conf.value("LIVE_CHECK_SECONDS") <= 3
         settings.TELEMETRY_LIVE_CHECK_SECONDS = 0.1

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 
 import pytest
 from channels.layers import InMemoryChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from telemetry.devices.models import Series
+from telemetry.history.watermarks import read_heads
 from telemetry.live import feed as module
 from telemetry.live.subscription import Subscription
 from telemetry.protocol.errors import Busy
@@ -240,6 +242,30 @@ class TestTwoProcesses:
         monkeypatch.setattr(module, "KEPT_SECONDS", 0.5)
         b.feed.unwatch(tab.subscriptions["plant"])
         await until(lambda: not a.feed._topics and not b.feed._topics)
+
+    async def test_reading_what_others_wrote_holds_up_no_hello(
+        self, two, plant, monkeypatch
+    ):
+        reading, go_on = threading.Event(), threading.Event()
+        used = []
+
+        def slowly(series_ids):
+            found = read_heads(series_ids)
+            used.append(connections["default"])
+            reading.set()
+            assert go_on.wait(20)
+            return found
+
+        await until(lambda: two[0].switchboard.has_others())
+        monkeypatch.setattr(module, "read_heads", slowly)
+        opening = asyncio.ensure_future(two[0].feed.open("plant"))
+        try:
+            assert await asyncio.to_thread(reading.wait, 20)
+            assert await asyncio.wait_for(do(Series.objects.count), 20)
+        finally:
+            go_on.set()
+        assert await opening is not None
+        assert [each.connection for each in used] == [None]
 
     async def test_both_processes_show_the_same(self, two, plant):
         tabs = [Tab(), Tab()]
