@@ -3,7 +3,7 @@
 GET with from and to (ms, UTC) and, to load one chart, name and unit; points (2 to
 2,000) bounds what comes for each series. Answers {from, to, count, series: {id:
 {times: [ms…], values: […]}}}: count is how many readings there are in the range,
-also where fewer points came.
+also where fewer points came. What would make the hub read too much is refused: 413.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
+from .. import conf
 from ..devices.access import visible_groups
 from ..devices.models import DeviceGroup, Kind, Series
-from ..history import query
-from ..history.downsample import thin
 from ..history.tick import Int64s
+from . import paging
 from .hub import hub_of
 
 MAX_POINTS = 2_000
@@ -54,20 +54,32 @@ def group_readings(request: HttpRequest, slug: str) -> HttpResponse:
     points = min(
         asked.points, max(MIN_POINTS, MAX_POINTS_TOTAL // (len(series_ids) or 1))
     )
+    most = paging.most_series((asked.to_ms - asked.from_ms) * 1000)
+    if len(series_ids) > most:
+        return _too_many_series(most, len(series_ids))
     hub = hub_of(request)
-    found = query.read_sync(
-        series_ids, asked.from_ms * 1000, asked.to_ms * 1000, hub.tail if hub else None
-    )
-    answer: dict[str, object] = {}
-    for series_id, (times_us, values) in found.items():
-        if len(times_us):
-            kept_us, kept = thin(times_us, values, points)
-            answer[str(series_id)] = {"times": _ms(kept_us), "values": kept.tolist()}
+    most_readings = int(conf.value("READ_READINGS"))
+    try:
+        found = paging.read_thin(
+            series_ids,
+            asked.from_ms * 1000,
+            asked.to_ms * 1000,
+            points=points,
+            most_readings=most_readings,
+            tail=hub.tail if hub else None,
+        )
+    except paging.TooMuch:
+        return _too_many_readings(most_readings)
+    except paging.Busy:
+        return _busy()
     body = {
         "from": asked.from_ms,
         "to": asked.to_ms,
-        "count": sum(len(times_us) for times_us, _values in found.values()),
-        "series": answer,
+        "count": found.count,
+        "series": {
+            str(series_id): {"times": _ms(times_us), "values": values.tolist()}
+            for series_id, (times_us, values) in found.series.items()
+        },
     }
     return HttpResponse(msgspec.json.encode(body), content_type="application/json")
 
@@ -83,6 +95,24 @@ def _series_ids(request: HttpRequest, group: DeviceGroup) -> list[int]:
             name=request.GET["name"], unit=request.GET.get("unit", "")
         )
     return list(series.values_list("pk", flat=True))
+
+
+def _too_many_series(most: int, got: int) -> HttpResponse:
+    text = _("expected at most %(most)d series for a range this long, got %(got)d")
+    return JsonResponse({"error": text % {"most": most, "got": got}}, status=413)
+
+
+def _too_many_readings(most: int) -> HttpResponse:
+    text = _(
+        "expected at most %(most)d readings in the range, got more: "
+        "choose a shorter one"
+    )
+    return JsonResponse({"error": text % {"most": most}}, status=413)
+
+
+def _busy() -> HttpResponse:
+    text = _("expected an idle reader, but others are loading history: try again")
+    return JsonResponse({"error": text}, status=503, headers={"Retry-After": "5"})
 
 
 def _range(request: HttpRequest) -> Range | str:

@@ -5,8 +5,10 @@ What one may not see answers as what does not exist. Rights: devices.access alon
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -25,6 +27,9 @@ from .group_values import ValueTable, value_table
 def group_list(request: HttpRequest) -> HttpResponse:
     """The device groups that one may see, with how many devices are connected."""
     alive = Q(devices__deleted_at=None)
+    known = Q(devices__presence__last_seen_at__isnull=False) | Q(
+        devices__presence__is_online=True
+    )
     groups = DeviceGroup.objects.filter(
         # Rights join other tables: counting must not count their rows.
         pk__in=visible_groups(request.user).values("pk")
@@ -33,10 +38,16 @@ def group_list(request: HttpRequest) -> HttpResponse:
         online_count=Count(
             "devices", filter=alive & Q(devices__presence__is_online=True)
         ),
-        offline_count=F("device_count") - F("online_count"),
+        # Heard of at least once: the others are new, not gone.
+        known_count=Count("devices", filter=alive & known),
+        offline_count=F("known_count") - F("online_count"),
+        new_count=F("device_count") - F("known_count"),
         last_heard_at=Max("devices__presence__last_seen_at", filter=alive),
     )
-    context = {"groups": groups.order_by("name", "slug"), "now": timezone.now()}
+    context = {
+        "groups": groups.order_by(Lower("name"), "slug"),
+        "now": timezone.now(),
+    }
     return render(request, "telemetry/groups.html", context)
 
 
@@ -52,6 +63,7 @@ def group(request: HttpRequest, slug: str) -> HttpResponse:
         "table": table,
         "now": timezone.now(),
         "config": _config(request, shown, table),
+        **_addresses(),
     }
     return render(request, "telemetry/group.html", context)
 
@@ -72,13 +84,22 @@ def device(request: HttpRequest, slug: str) -> HttpResponse:
         "row": row,
         "groups": groups,
         "values": [
-            (column, cell.text)
+            (column, cell)
             for column, cell in zip(table.columns, row.cells, strict=True)
             if cell.text
         ],
         "now": timezone.now(),
+        **_addresses(),
     }
     return render(request, "telemetry/device.html", context)
+
+
+def _addresses() -> dict[str, str]:
+    """Where devices send to, for who has none that sends yet."""
+    return {
+        "ingest_url": settings.HUB_URL + reverse("ingest"),
+        "socket_url": "ws" + settings.HUB_URL.removeprefix("http") + "/ws/device",
+    }
 
 
 def _alive(group: DeviceGroup) -> QuerySet[Device]:
@@ -100,4 +121,5 @@ def _config(
         "login": reverse("login"),
         "zone": timezone.get_current_timezone_name(),
         "catalogue": table.catalogue,
+        "isYoung": table.is_young,
     }

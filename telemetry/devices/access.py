@@ -15,7 +15,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db.models import Q, QuerySet
 
-from .models import Device, DeviceGroup, GroupAccess, Role
+from .models import Device, DeviceGroup, GroupAccess
 
 Person: TypeAlias = AbstractBaseUser | AnonymousUser
 SLICE = 500
@@ -67,17 +67,6 @@ def visible_devices(person: Person) -> QuerySet[Device]:
         devicegroup__in=_access_of(person).values("group")
     )
     return devices.filter(pk__in=membership.values("device"))
-
-
-def role_in(person: Person, group: DeviceGroup) -> Role | None:
-    """What `person` may do in `group`; None: not even see it."""
-    if sees_all(person):
-        return Role.OPERATOR
-    roles = set(_access_of(person).filter(group=group).values_list("role", flat=True))
-    for role in (Role.OPERATOR, Role.VIEWER):
-        if role.value in roles:
-            return role
-    return None
 
 
 def visible_topics(user_ids: Collection[int]) -> dict[int, Topics]:

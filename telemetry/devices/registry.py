@@ -51,7 +51,9 @@ class Registry:
         self._mark = changes.Mark()
         self._news_at = time.monotonic()
         self._used: dict[int, int] = {}
-        self._looking = asyncio.Lock()
+        # Held by a look, and by whoever reads what was not held yet: a look notices
+        # edits of what was held when it began, and its mark passes over all others.
+        self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -154,28 +156,30 @@ class Registry:
         """The living device of this slug, None if there is none."""
         held = self._cache.slugs.get(slug)
         if held is None and names.SLUG.match(slug):
-            known = await on_database_thread(rows.read_device_by_slug, slug)
-            self._cache.keep(known)
+            async with self._lock:
+                known = await on_database_thread(rows.read_device_by_slug, slug)
+                self._cache.keep(known)
         return self._cache.slugs.get(slug)
 
     async def group(self, slug: str) -> GroupEntry | None:
         """The group of this slug with its devices, kept current from now on."""
         if slug in self._cache.groups or not names.SLUG.match(slug):
             return self._cache.groups.get(slug)
-        held = frozenset(self._cache.devices)
-        found = await on_database_thread(rows.read_group, slug, held)
-        if found is None:
-            return None
-        row, known = found
-        self._cache.keep(known)
-        return self._cache.watch(row)
+        async with self._lock:
+            held = frozenset(self._cache.devices)
+            found = await on_database_thread(rows.read_group, slug, held)
+            if found is None:
+                return None
+            row, known = found
+            self._cache.keep(known)
+            return self._cache.watch(row)
 
     async def refresh(self) -> Change:
         """Look now at what people changed; listeners have heard of it on return.
 
         Raises DatabaseError.
         """
-        async with self._looking:
+        async with self._lock:
             quiet_seconds = time.monotonic() - self._news_at
             since = self._mark.since(timezone.now(), quiet_seconds)
             found = await on_database_thread(
@@ -217,14 +221,17 @@ class Registry:
     async def _read_logins(
         self, prefixes: Collection[str]
     ) -> Mapping[str, CredentialEntry]:
-        held = frozenset(self._cache.devices)
-        known = await on_database_thread(rows.read_logins, prefixes, held)
-        self._cache.keep(known)
+        async with self._lock:
+            held = frozenset(self._cache.devices)
+            known = await on_database_thread(rows.read_logins, prefixes, held)
+            self._cache.keep(known)
         return self._cache.credentials
 
     async def _device(self, device_id: int) -> DeviceEntry | None:
         if device_id not in self._cache.devices:
-            self._cache.keep(await on_database_thread(rows.read_devices, [device_id]))
+            async with self._lock:
+                known = await on_database_thread(rows.read_devices, [device_id])
+                self._cache.keep(known)
         return self._cache.devices.get(device_id)
 
     def _split(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timezone
 
 import numpy as np
 import pytest
 
+from telemetry import conf
+from telemetry.dashboard import paging
 from telemetry.devices.models import DeviceGroup, Series
 from telemetry.history.journal import encode_columns
 from telemetry.history.models import Journal
@@ -119,3 +122,33 @@ def test_a_wrong_range_is_told_what_was_expected(series, get, query):
 def test_a_name_with_a_script_in_it_finds_nothing(series, get):
     _, answer = get(name="<script>", unit="' OR 1=1")
     assert answer["series"] == {}
+
+
+def test_more_series_than_a_range_may_have_are_refused_before_anything_is_read(
+    series, get, monkeypatch
+):
+    monkeypatch.setattr(paging, "MOST_PAGES", 0)
+    status, answer = get()
+    assert status == 413
+    assert "at most 1 series" in answer["error"]
+    assert get(name="temp", unit="°C")[0] == 200
+
+
+def test_more_readings_than_a_request_may_read_are_refused(series, get, settings):
+    settings.TELEMETRY_READ_READINGS = 100_000
+    conf.reset()
+    at = range(0, 60_000_000, 500)
+    commit(*((series["temp"], each, 20.0) for each in at))
+    status, answer = get()
+    assert status == 413
+    assert "100000 readings" in answer["error"]
+    assert get(to=NOON_MS + 1_000)[0] == 200
+
+
+def test_a_busy_reader_says_when_to_ask_again(series, get, monkeypatch):
+    monkeypatch.setattr(paging, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(paging, "_reads", threading.BoundedSemaphore(1))
+    paging._reads.acquire()
+    status, answer = get()
+    assert status == 503
+    assert "try again" in answer["error"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from telemetry.devices.models import DeviceGroup, Preferences, Series
+from telemetry.devices.models import Device, DeviceGroup, Preferences, Series
+from telemetry.history.models import SeriesHead
 
 from .conftest import add_device
 
@@ -69,8 +71,18 @@ class TestGroups:
     def test_counts_what_is_connected(self, plant, people, sign_in):
         for at in range(3):
             add_device(plant, f"pump-{at}", is_online=at > 0)
+        never: dict[str, object] = {"last_seen_at": None, "changed_at": None}
+        add_device(plant, "pump-3", "Pump 3", is_online=False, **never)
+        Device.objects.create(slug="pump-4").groups.add(plant)
         row = re.sub(r"<[^>]*>", " ", page(sign_in(people.bob), "/"))
-        assert re.search(r"Plant A\s+3\s+2\s+1\s", row)
+        assert re.search(r"Plant A\s+5\s+2\s+1\s+2\s", row)
+
+    def test_names_are_in_order_whatever_their_case(self, plant, people, sign_in):
+        for name in ("zeta", "Alpha", "beta"):
+            DeviceGroup.objects.create(slug=name.lower(), name=name)
+        text = page(sign_in(people.staff), "/")
+        places = [text.index(f">{name}<") for name in ("Alpha", "beta", "zeta")]
+        assert places == sorted(places)
 
     def test_without_a_group_staff_learn_how_to_make_one(self, people, plant, sign_in):
         plant.delete()
@@ -101,6 +113,30 @@ class TestGroup:
         text = page(sign_in(people.bob), "/g/plant")
         assert "<script>alert" not in text
         assert "<b>hot" not in text
+
+    def test_a_group_that_has_sent_nothing_says_how_to_begin(
+        self, plant, people, sign_in
+    ):
+        Device.objects.create(slug="pump", name="Pump").groups.add(plant)
+        bob, staff = sign_in(people.bob), sign_in(people.staff)
+        for path in ("/g/plant", "/d/pump"):
+            text = page(bob, path)
+            for expected in ("/api/v1/ingest", "Bearer KEY", "/ws/device", "New"):
+                assert expected in text
+            assert "/admin/" not in text
+            assert "/admin/telemetry/device/" in page(staff, path)
+
+    def test_a_unit_that_the_label_says_is_not_said_again(self, plant, people, sign_in):
+        add_device(plant, "pump")
+        Series.objects.filter(name="temp").update(label="temperature (°C)")
+        assert page(sign_in(people.bob), "/g/plant").count("°C</span>") == 0
+
+    def test_a_young_group_begins_with_a_short_span(self, plant, people, sign_in):
+        add_device(plant, "pump")
+        bob = sign_in(people.bob)
+        assert '"isYoung": true' in page(bob, "/g/plant")
+        Series.objects.filter(name="temp").update(created_at="2026-01-01T00:00Z")
+        assert '"isYoung": false' in page(bob, "/g/plant")
 
     def test_tells_its_script_what_the_metrics_are(self, plant, people, sign_in):
         add_device(plant, "pump")
@@ -141,6 +177,17 @@ class TestDevice:
         text = page(sign_in(people.bob), "/d/pump")
         for expected in ("21.5", "°C", "hot water", "/g/plant", "Not connected"):
             assert expected in text
+
+    def test_each_value_has_its_own_age(self, plant, people, sign_in):
+        device = add_device(plant, "pump")
+        temp = Series.objects.get(device=device, name="temp")
+        for series, age_s in ((temp, 12), (temp, 240)):
+            at_us = int((time.time() - age_s) * 1e6)
+            SeriesHead.objects.filter(series_id=series.pk).update(
+                time_us=at_us, received_us=at_us
+            )
+            text = page(sign_in(people.bob), "/d/pump")
+            assert ("4 min ago" if age_s > 100 else "s ago") in text
 
 
 class TestPreferences:

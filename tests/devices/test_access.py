@@ -5,7 +5,6 @@ from django.contrib.auth.models import AnonymousUser, Group, User
 
 from telemetry.devices.access import (
     NOTHING,
-    role_in,
     visible_devices,
     visible_groups,
     visible_topics,
@@ -35,34 +34,24 @@ def person(people, name: str):
 
 
 TABLE = [
-    # who, groups, devices, role in plant, role in other
-    ("alice", {"plant"}, {"boiler-7"}, Role.OPERATOR, None),
-    ("bob", {"plant"}, {"boiler-7"}, Role.VIEWER, None),
-    ("charlie", set(), set(), None, None),
-    (
-        "staff",
-        {"plant", "other"},
-        {"boiler-7", "fan-1", "loner"},
-        Role.OPERATOR,
-        Role.OPERATOR,
-    ),
-    ("inactive", set(), set(), None, None),
-    ("anonymous", set(), set(), None, None),
+    # who, groups, devices
+    ("alice", {"plant"}, {"boiler-7"}),
+    ("bob", {"plant"}, {"boiler-7"}),
+    ("charlie", set(), set()),
+    ("staff", {"plant", "other"}, {"boiler-7", "fan-1", "loner"}),
+    ("inactive", set(), set()),
+    ("anonymous", set(), set()),
 ]
 
 
-@pytest.mark.parametrize(("who", "groups", "devices", "in_plant", "in_other"), TABLE)
+@pytest.mark.parametrize(("who", "groups", "devices"), TABLE)
 class TestTheTable:
-    def test_pages(self, world, plant, other, who, groups, devices, in_plant, in_other):
+    def test_pages(self, world, who, groups, devices):
         user = person(world, who)
         assert {group.slug for group in visible_groups(user)} == groups
         assert {device.slug for device in visible_devices(user)} == devices
-        assert role_in(user, plant) == in_plant
-        assert role_in(user, other) == in_other
 
-    def test_sockets_decide_as_pages_do(
-        self, world, who, groups, devices, in_plant, in_other
-    ):
+    def test_sockets_decide_as_pages_do(self, world, who, groups, devices):
         if who == "anonymous":
             return
         user = person(world, who)
@@ -80,7 +69,6 @@ class TestRights:
         crew = Group.objects.create(name="crew")
         world.charlie.groups.add(crew)
         GroupAccess.objects.create(group=other, user_group=crew, role=Role.OPERATOR)
-        assert role_in(world.charlie, other) is Role.OPERATOR
         topics = visible_topics([world.charlie.pk, world.bob.pk])
         assert topics[world.charlie.pk].groups == {"other"}
         assert topics[world.bob.pk].groups == {"plant"}
@@ -91,7 +79,6 @@ class TestRights:
         GroupAccess.objects.create(group=plant, user_group=crew, role=Role.OPERATOR)
         GroupAccess.objects.create(group=other, user_group=crew)
         boiler.groups.add(other)
-        assert role_in(world.bob, plant) is Role.OPERATOR
         assert sorted(d.slug for d in visible_devices(world.bob)) == [
             "boiler-7",
             "fan-1",

@@ -34,6 +34,16 @@ class TestCreateDevice:
     def test_equal_names_get_distinct_slugs(self):
         assert [slug for slug, _ in create("Pump", "Pump")[0]] == ["pump", "pump-2"]
 
+    def test_a_name_that_is_taken_is_told_with_the_new_slug(self):
+        _, talk = create("Boiler", "Fan")
+        assert "too" not in talk
+        lines, talk = create("Boiler", "Tank")
+        assert [slug for slug, _ in lines] == ["boiler-2", "tank"]
+        assert talk.splitlines()[0] == (
+            "Another device is called “Boiler” too: this one is boiler-2."
+        )
+        assert "Tank" not in talk
+
     @pytest.mark.parametrize("text", ["plant", "Plant A"])
     def test_a_group_is_found_by_slug_or_name(self, plant, text):
         create("Fan", "--group", text)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from datetime import timedelta
 
@@ -44,6 +45,31 @@ async def hub():
 async def do(function, *args, **kwargs):
     """What another process, or the admin, does to the database."""
     return await on_database_thread(function, *args, **kwargs)
+
+
+async def edit_between(hub, monkeypatch, read, load, edit):
+    """`edit` after this function of `rows` has read and before a look does.
+
+    The look is asked for while what is read is not held yet.
+    """
+    real = getattr(rows, read)
+    has_read, go_on = threading.Event(), threading.Event()
+
+    def reading(*args):
+        found = real(*args)
+        has_read.set()
+        assert go_on.wait(20)
+        edit()
+        return found
+
+    monkeypatch.setattr(rows, read, reading)
+    loading = asyncio.ensure_future(load)
+    assert await asyncio.to_thread(has_read.wait, 20)
+    looking = asyncio.ensure_future(hub.refresh())
+    await asyncio.sleep(0)
+    go_on.set()
+    await looking
+    return await loading
 
 
 def names(group):
@@ -234,6 +260,28 @@ class TestRefresh:
         assert heard
         assert "listener failed" in caplog.text
 
+    @pytest.mark.parametrize(
+        ("read", "load"),
+        [
+            ("read_logins", lambda hub, key: hub.authenticate(key)),
+            ("read_device_by_slug", lambda hub, key: hub.device_by_slug("boiler-7")),
+            ("read_group", lambda hub, key: hub.group("plant")),
+        ],
+    )
+    async def test_an_edit_between_a_first_read_and_a_look_is_noticed(
+        self, hub, boiler, key, monkeypatch, read, load
+    ):
+        await hub.refresh()
+        await edit_between(
+            hub,
+            monkeypatch,
+            read,
+            load(hub, key),
+            lambda: Device.objects.update(is_enabled=False),
+        )
+        await hub.refresh()
+        assert not hub.device(boiler.id).is_enabled
+
     async def test_a_transaction_that_commits_late_is_noticed(self, hub, boiler, key):
         await hub.authenticate(key)
         await do(DeviceGroup.objects.update)
@@ -356,6 +404,20 @@ class TestGroup:
         assert (await hub.refresh()).groups == {"plant"}
         assert names(group) == ["fan-1"]
         assert hub.device(boiler.id).groups == frozenset()
+
+    async def test_a_device_that_joins_between_the_read_and_a_look_is_there(
+        self, hub, boiler, plant, make_device, monkeypatch
+    ):
+        await hub.refresh()
+        group = await edit_between(
+            hub,
+            monkeypatch,
+            "read_group",
+            hub.group("plant"),
+            lambda: make_device("fan-1", plant),
+        )
+        await hub.refresh()
+        assert names(group) == ["boiler-7", "fan-1"]
 
     async def test_an_edit_of_the_members_from_the_groups_side_is_noticed(
         self, hub, boiler, plant, make_device

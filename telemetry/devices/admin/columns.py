@@ -16,6 +16,7 @@ from ..status import Link, Status, status_of
 # The shapes of every page (ux): a word stands beside each, and colour is extra.
 SHAPES = {
     Status.LIVE: '<circle cx="6" cy="6" r="5" fill="currentColor"/>',
+    Status.CONNECTED: '<circle cx="6" cy="6" r="5" fill="currentColor"/>',
     Status.LATE: (
         '<circle cx="6" cy="6" r="4.8" fill="none" stroke="currentColor"'
         ' stroke-width="2"/><path d="M6 1.5a4.5 4.5 0 0 1 0 9z" fill="currentColor"/>'

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from ..models import Device, DeviceGroup
-from . import key_page
+from . import connection, key_page
 from .columns import moment_tag, presence_of, status_at, status_tag
 from .common import STYLE, PlainDeletionAdmin, ids_of, log_changes
 from .forms import DeviceForm
@@ -70,12 +70,19 @@ class DeviceAdmin(PlainDeletionAdmin):
         "Name, slug, serial number, tag, firmware, or the prefix of a key"
     )
     filter_horizontal = ("groups",)
-    readonly_fields = ("status", "last_seen", "address", "firmware", "created_at")
+    readonly_fields = (
+        *("status", "firmware", "created_at"),
+        *("connected", "last_seen", "address", "last_close", "clock"),
+    )
     fieldsets: ClassVar[Any] = [
         (None, {"fields": ["name", "slug", "groups", "is_enabled", "is_paused"]}),
         (
             gettext_lazy("State"),
-            {"fields": ["status", "last_seen", "address", "firmware", "created_at"]},
+            {"fields": ["status", "firmware", "created_at"]},
+        ),
+        (
+            gettext_lazy("Connection"),
+            {"fields": ["connected", "last_seen", "address", "last_close", "clock"]},
         ),
         (
             gettext_lazy("Details"),
@@ -101,7 +108,7 @@ class DeviceAdmin(PlainDeletionAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Device | None = None) -> Any:
         # A device that is being added has no state yet.
-        return [*self.fieldsets[:1], *self.fieldsets[1 if obj else 2 :]]
+        return [*self.fieldsets[:1], *self.fieldsets[1 if obj else 3 :]]
 
     def get_inlines(self, request: HttpRequest, obj: Device | None) -> Any:
         return self.inlines if obj else ()
@@ -137,6 +144,18 @@ class DeviceAdmin(PlainDeletionAdmin):
     def address(self, device: Device) -> str:
         presence = presence_of(device)
         return (presence and presence.address) or "—"
+
+    @admin.display(description=gettext_lazy("connection"))
+    def connected(self, device: Device) -> SafeString | str:
+        return connection.state(presence_of(device), timezone.now())
+
+    @admin.display(description=gettext_lazy("last connection ended because"))
+    def last_close(self, device: Device) -> str:
+        return connection.last_close(presence_of(device))
+
+    @admin.display(description=gettext_lazy("clock"))
+    def clock(self, device: Device) -> str:
+        return connection.clock(presence_of(device))
 
     # Edits.
 

@@ -64,7 +64,8 @@ class TestList:
     def test_says_how_each_device_is_by_shape_and_word(self, browser, make_device):
         now = datetime.now(timezone.utc)
         for slug, fields, is_online, seen in (
-            ("live", {}, True, now),
+            ("live", {"expected_period_seconds": 60}, True, now),
+            ("connected", {}, True, now),
             ("late", {"expected_period_seconds": 1}, True, now - timedelta(seconds=60)),
             ("offline", {}, False, now - timedelta(minutes=9)),
             ("paused", {"is_paused": True}, True, now),
@@ -81,6 +82,7 @@ class TestList:
         )
         assert {state for state, _, _ in states} == set(slugs_in(page))
         assert all(state == word.lower() for state, _, word in states)
+        # Connected is as good as live, as far as one can tell.
         assert len({shape for _, shape, _ in states}) == 6
         assert "9\xa0minutes ago" in page
         assert "never" in page
