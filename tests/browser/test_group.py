@@ -206,3 +206,51 @@ def test_many_devices_are_one_band_with_the_outliers_named(hub, visit):
     visitor.wait(f"{TEXT}.includes('24 devices: median')")
     visitor.wait(f"/highest\\s*pump-5\\s*900/.test({TEXT})")
     assert visitor.problems == []
+
+
+def test_a_value_that_stays_away_grows_old_though_its_device_is_live(hub, visit):
+    (slug,) = hub.add_devices("plant", "boiler")
+    hub.send(slug, {"time": now_ms() - 240_000, "values": {"valve": True}})
+    visitor = visit()
+    visitor.open("/g/plant")
+    with sending(hub, slug):
+        visitor.wait(f"/1\\s*live/.test({TEXT})")
+        visitor.wait(f"/on\\s*4 min ago/.test({TEXT})")
+        old = "document.querySelectorAll('#device-table td.is-old').length"
+        visitor.wait(f"{old} === 1")
+    assert visitor.problems == []
+
+
+def test_charts_out_of_sight_are_drawn_too(hub, visit):
+    (slug,) = hub.add_devices("plant", "boiler")
+    hub.send(slug, {"values": {f"metric_{at:02}": at for at in range(14)}})
+    visitor = visit()
+    visitor.open("/g/plant")
+    visitor.wait("document.querySelectorAll('hub-chart .uplot canvas').length === 14")
+    assert visitor.page.evaluate("scrollY") == 0
+    assert visitor.page.is_checked("input[value='300']")
+    assert visitor.problems == []
+
+
+def test_the_first_reading_takes_the_place_of_how_to_send_one(hub, visit):
+    (slug,) = hub.add_devices("plant", "boiler")
+    visitor = visit()
+    visitor.open("/g/plant")
+    assert "Bearer KEY" in visitor.page.inner_text("#first-reading")
+    hub.send(slug, {"values": {"total": 1_990_000_123}})
+    visitor.wait("document.querySelector('#first-reading').hidden")
+    visitor.wait(f"{TEXT}.includes('1,990,000,123')")
+    assert visitor.problems == []
+
+
+def test_the_list_of_groups_renews_itself(hub, visit):
+    hub.add_devices("plant", "boiler")
+    visitor = visit()
+    visitor.open("/")
+    # A link that has the focus keeps it, and does not hold the page up.
+    visitor.page.focus("#groups a")
+    hub.add_devices("Attic", "fan")
+    visitor.wait(f"{TEXT}.includes('Attic')")
+    focused = visitor.page.evaluate("document.activeElement.getAttribute('href')")
+    assert focused == "/g/plant"
+    assert visitor.problems == []

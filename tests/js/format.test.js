@@ -1,17 +1,42 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Decimals, formatAge, formatAgo, formatClock, formatDateTime, formatDuration, formatValue } from "../../telemetry/static/telemetry/js/format.js";
+import { Decimals, formatAge, formatAgo, formatClock, formatDateTime, formatDuration, formatTick, formatValue, unitBeside } from "../../telemetry/static/telemetry/js/format.js";
 import { fill } from "../../telemetry/static/telemetry/js/i18n.js";
 
 const VALUES = [
   [21.5, null, "21.5"], [21.456, null, "21.46"], [-3.2, 1, "−3.2"], [20302, 0, "20,302"], [9, 2, "9.00"],
   [true, null, "on"], [false, null, "off"], ["hot water", null, "hot water"], [null, 1, "–"], [undefined, 1, "–"],
-  [0, 0, "0"], [1e12, 2, "1.00e+12"], [-0.00001, null, "−1.00e−5"],
+  [0, 0, "0"], [1_990_123_456, 0, "1,990,123,456"], [1e12, 0, "1,000,000,000,000"],
+  [3.2e17, 2, "3.2000e+17"], [-0.00001, null, "−1.0000e−5"],
 ];
 for (const [value, decimals, text] of VALUES) {
   test(`${value} with ${decimals} decimals is ${text}`, () => {
     assert.equal(formatValue(value, decimals).replace("e-", "e−"), text);
   });
+}
+
+const TICKS = [
+  [[1_990_000_000, 1_990_000_050, 1_990_000_100], 50, ["1,990,000,000", "1,990,000,050", "1,990,000,100"]],
+  [[-1, 0, 1], 1, ["−1", "0", "1"]], [[0.025, 0.05], 0.025, ["0.025", "0.050"]],
+  [[0, 0.0002], 0.0002, ["0", "0.0002"]], [[3e-9, 4e-9], 1e-9, ["3.0e−9", "4.0e−9"]],
+];
+for (const [ticks, step, texts] of TICKS) {
+  test(`ticks ${step} apart are ${texts}`, () => assert.deepEqual(ticks.map((tick) => formatTick(tick, step)), texts));
+}
+
+test("ticks of any size differ", () => {
+  for (const [low, step] of [[1.99e9, 0.5], [3.2e17, 2.5e14], [1e300, 1e297], [5e-8, 1e-9], [1e14, 1], [-2e15, 100]]) {
+    const texts = [0, 1, 2, 3].map((at) => formatTick(low + at * step, step));
+    assert.equal(new Set(texts).size, 4, String(texts));
+  }
+});
+
+const UNITS = [
+  ["temperature (celsius)", "celsius", ""], ["temp_celsius", "Celsius", ""], ["temperature", "°C", "°C"],
+  ["flow [l/min]", "l/min", ""], ["count", "count", "count"], ["mass", "m", "m"], ["anything", "", ""],
+];
+for (const [title, unit, beside] of UNITS) {
+  test(`beside “${title}” the unit ${unit} is “${beside}”`, () => assert.equal(unitBeside(title, unit), beside));
 }
 
 const AGES = [

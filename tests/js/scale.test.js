@@ -18,6 +18,20 @@ test("a value that does not change has room on both sides", () => {
   assert.ok(niceRange(0, 0).max > 0);
 });
 
+test("an axis goes below zero only for a value that is", () => {
+  for (const [low, high] of [[0, 0], [0, 100], [0.001, 20_302], [3, 3], [0, 1e9]]) {
+    assert.ok(niceRange(low, high).min >= 0, `${low} ${high}`);
+  }
+  assert.ok(niceRange(-120, 100).min <= -120);
+});
+
+test("noise around zero takes no step of its own, and its axis still has the tick 0", () => {
+  const range = niceRange(-3.5, 20_302);
+  assert.ok(range.min <= -3.5 && range.min >= -1_000);
+  assert.deepEqual(rangeTicks(range).slice(0, 2), [0, range.step]);
+  assert.equal(niceRange(-4, 20_000, range), range);
+});
+
 test("a range stays while its values fill half of it", () => {
   const first = niceRange(40, 98);
   assert.equal(niceRange(45, 90, first), first);

@@ -3,7 +3,7 @@
 import { Band } from "./band.js";
 import { icon, make, nameOf, setText, swatch } from "./dom.js";
 import { Grid } from "./feed.js";
-import { formatAgo, formatClock } from "./format.js";
+import { formatAgo, formatClock, unitBeside } from "./format.js";
 import { GridFigure } from "./grid_figure.js";
 import { fill, gettext, ngettext } from "./i18n.js";
 import { DASHES, MOST_LINES } from "./palette.js";
@@ -69,7 +69,7 @@ class HubChart extends GridFigure {
       columns: this.grid.columns,
       lines: this.isBand ? null : this.spec.lines,
       page: this.page,
-      isOpen: (line) => this.page.isStale() || this.page.stateOf(line.slug) !== "live",
+      isOpen: (line) => this.page.isStale() || this.page.isOldValue(line),
       onCursor: (index) => { this.cursor = index; this.legendMs = -Infinity; },
     });
     const plot = this.plot;
@@ -113,9 +113,9 @@ class HubChart extends GridFigure {
       const item = this.items[lane];
       const head = this.page.head(line.id);
       const state = this.page.stateOf(line.slug);
-      const isOld = !isThen && state !== "live";
+      const isOld = !isThen && this.page.isOldValue(line);
       const value = isThen ? this.grid.at(lane, this.cursor) : head?.value;
-      setText(item.value, this.page.format(value, this.spec));
+      setText(item.value, this.page.format(value, this.spec, line.id));
       setText(item.age, isOld && head ? formatAgo(nowMs - head.heardMs) : "");
       if (item.state !== state) {
         item.element.querySelector(".icon")?.remove();
@@ -172,8 +172,8 @@ class HubChart extends GridFigure {
     const count = fill(ngettext("%(n)s device", "%(n)s devices", lines.length), { n: lines.length });
     const now = this.isBand
       ? this.page.format(this.grid.columns[3].at(-1), this.spec)
-      : lines.map((line) => `${line.device} ${this.page.format(this.page.head(line.id)?.value, this.spec)}`).join(", ");
-    return fill(gettext("%(title)s %(unit)s, %(count)s. Last: %(now)s"), { title, unit, count, now });
+      : lines.map((line) => `${line.device} ${this.page.format(this.page.head(line.id)?.value, this.spec, line.id)}`).join(", ");
+    return fill(gettext("%(title)s %(unit)s, %(count)s. Last: %(now)s"), { title, unit: unitBeside(title, unit), count, now });
   }
 }
 

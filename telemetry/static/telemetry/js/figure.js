@@ -1,6 +1,7 @@
 // What every display of one metric shares: a figure with a title, a note, a summary.
 
 import { make, nameOf, setText } from "./dom.js";
+import { unitBeside } from "./format.js";
 
 export class HubFigure extends HTMLElement {
   isDirty = true;
@@ -15,7 +16,8 @@ export class HubFigure extends HTMLElement {
     this.summary = make("figcaption", { class: "off-screen" });
     this.body = make("div");
     const title = make("h2", {}, nameOf(spec.title), " ");
-    if (spec.unit) title.append(nameOf(spec.unit, { class: "unit" }));
+    const unit = unitBeside(spec.title, spec.unit);
+    if (unit) title.append(nameOf(unit, { class: "unit" }));
     this.replaceChildren(make(
       "figure", { class: "figure" },
       make("div", { class: "figure-head" }, title, this.note),

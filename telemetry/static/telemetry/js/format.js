@@ -1,9 +1,15 @@
 // Values, ages and times as people read them. Pure.
 
 import { fill, gettext } from "./i18n.js";
+import { stepDecimals } from "./scale.js";
 
 // For sorting: “pump 9” before “pump 10”.
 export const byName = new Intl.Collator(undefined, { numeric: true }).compare;
+
+// From here on, and below, a number is written as a power of ten: no digit of it would
+// be wrong, and the least is not all zeros.
+const MOST_PLAIN = 1e15;
+const LEAST_PLAIN = 1e-3;
 
 const numbers = new Map();
 const clocks = new Map();
@@ -14,9 +20,29 @@ export function formatValue(value, decimals = null, language = "en") {
   if (value === true) return gettext("on");
   if (value === false) return gettext("off");
   if (typeof value === "string") return value;
-  if (Math.abs(value) >= 1e9 || (value !== 0 && Math.abs(value) < 1e-3)) {
-    return value.toExponential(2).replace("-", "−");
+  if (Math.abs(value) >= MOST_PLAIN || (value !== 0 && Math.abs(value) < LEAST_PLAIN)) {
+    return value.toExponential(4).replaceAll("-", "−");
   }
+  return plain(value, decimals, language);
+}
+
+// A tick of a value axis: as many digits as ticks that are `step` apart need to differ.
+export function formatTick(tick, step, language = "en") {
+  if (Math.abs(tick) < step / 1e6) return "0";
+  if (Math.abs(tick) < MOST_PLAIN && step >= 1e-6) return plain(tick, stepDecimals(step), language);
+  const digits = Math.floor(Math.log10(Math.abs(tick) / step) + 1e-9) + 1;
+  return tick.toExponential(Math.min(15, Math.max(0, digits))).replaceAll("-", "−");
+}
+
+// The unit that is said beside a title: none where the title says it itself, as
+// “temperature (celsius)” and “temp_celsius” do.
+export function unitBeside(title, unit) {
+  if (!unit) return "";
+  const words = title.toLowerCase().split(/[\s()[\],;_]+/u);
+  return words.includes(unit.toLowerCase()) && words.length > 1 ? "" : unit;
+}
+
+function plain(value, decimals, language) {
   const key = `${language} ${decimals}`;
   if (!numbers.has(key)) {
     numbers.set(key, new Intl.NumberFormat(language, {

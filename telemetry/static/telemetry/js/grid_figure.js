@@ -48,8 +48,8 @@ export class GridFigure extends HubFigure {
       this.merge(found.series, fromMs);
       this.isDirty = true;
       return countBetween(found, lostMs, nowMs);
-    } catch {
-      if (wish === this.loading) this.message(gettext("History could not be loaded."));
+    } catch (error) {
+      if (wish === this.loading) this.message(error.reason ?? gettext("History could not be loaded."));
       return 0;
     } finally {
       if (wish === this.loading) this.loading = null;

@@ -22,6 +22,8 @@ import { Watch } from "./watch.js";
 const STEPS_MS = new Map([[300, 500], [900, 1_000], [3600, 5_000]]);
 const SPANS = new Map([["-5m", 300], ["-15m", 900], ["-1h", 3600]]);
 const TAGS = { number: "hub-chart", boolean: "hub-states", text: "hub-texts" };
+// Where everything is younger than this, a longer span would be empty but for its edge.
+const YOUNG_SPAN_S = 300;
 const HIDDEN_MS = 30_000;
 const TICK_MS = 500;
 // Loaded again from a little before the loss: what was on its way then.
@@ -67,7 +69,8 @@ class GroupPage {
     byId("spans").hidden = false;
     const asked = SPANS.get(new URLSearchParams(location.search).get("from"));
     const radios = [...byId("spans").querySelectorAll("input")];
-    const chosen = radios.find((radio) => Number(radio.value) === asked) ?? radios.find((radio) => radio.defaultChecked);
+    const start = asked ?? (config.isYoung ? YOUNG_SPAN_S : null);
+    const chosen = radios.find((radio) => Number(radio.value) === start) ?? radios.find((radio) => radio.defaultChecked);
     chosen.checked = true;
     this.setSpan(Number(chosen.value));
     byId("spans").addEventListener("change", (event) => this.chooseSpan(Number(event.target.value)));
@@ -187,6 +190,8 @@ class GroupPage {
     const counts = { charts: 0, lists: 0 };
     for (const spec of specs) this.place(spec, spec.kind === "number" ? counts.charts++ : counts.lists++);
     byId("devices").hidden = slugs.length === 0;
+    const first = byId("first-reading");
+    if (first) first.hidden = specs.length > 0;
     const devices = ngettext("%(n)s device", "%(n)s devices", slugs.length);
     setText(byId("device-count"), fill(devices, { n: slugs.length.toLocaleString() }));
     this.table.setColumns(specs);

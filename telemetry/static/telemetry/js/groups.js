@@ -9,7 +9,7 @@ import { gettext } from "./i18n.js";
 const list = document.getElementById("groups");
 
 async function refresh() {
-  if (document.hidden || list.contains(document.activeElement)) return;
+  if (document.hidden) return;
   try {
     const response = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!response.ok) throw new Error(String(response.status));
@@ -17,7 +17,9 @@ async function refresh() {
     const fresh = page.getElementById("groups");
     // No list: the session has ended, and this is the sign-in page.
     if (!fresh) throw new Error("signed out");
+    const focused = list.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     list.replaceChildren(...fresh.childNodes);
+    if (focused) [...list.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus();
     age();
   } catch {
     warn();

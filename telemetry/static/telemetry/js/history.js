@@ -12,7 +12,8 @@ export class History {
   }
 
   // → {count, series: {id: {times, values}}}. Rejects when the hub has not answered
-  // after all retries, at once when it refuses (4xx).
+  // after all retries, at once when it refuses (4xx): with the hub's reason, a sentence
+  // for people, where the range holds too much.
   load({ name, unit, fromMs, toMs, points }) {
     const query = new URLSearchParams({
       name, unit, points, from: Math.max(0, Math.floor(fromMs)), to: Math.ceil(toMs),
@@ -48,6 +49,7 @@ export class History {
     const error = new Error(`expected readings, got status ${response.status}`);
     // A refusal, or the sign-in page: asking again changes nothing.
     error.isFinal = response.status < 500;
+    if (response.status === 413 && isJson) error.reason = (await response.json()).error;
     throw error;
   }
 }

@@ -1,8 +1,8 @@
 // The uPlot of one chart: axes, colours, gaps, what a stale or silent line looks like.
 
-import { formatClock, formatValue } from "./format.js";
+import { formatClock, formatTick } from "./format.js";
 import { gettext } from "./i18n.js";
-import { niceRange, rangeTicks, stepDecimals, timeTicks } from "./scale.js";
+import { niceRange, rangeTicks, timeTicks } from "./scale.js";
 import { DASHES } from "./palette.js";
 
 const FONT = "11px system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
@@ -68,8 +68,8 @@ export function makePlot(host, { columns, lines, page, isOpen, onCursor }) {
         size: (plot, labels) => Math.max(46, 16 + LABEL_CHARACTER_PX * longest(labels)),
         splits: () => (range ? rangeTicks(range) : []),
         values: (plot, ticks) => {
-          const decimals = range ? stepDecimals(range.step) : 0;
-          return ticks.map((tick) => formatValue(tick, decimals));
+          const step = range?.step ?? 1;
+          return ticks.map((tick) => formatTick(tick, step, page.language));
         },
         grid: { stroke: () => colour("--grid"), width: 1 },
       },

@@ -2,13 +2,15 @@
 
 const TIME_STEPS_S = [5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600];
 const LABEL_PX = 84;
+const WHISKER = 0.1; // of a step
 
 // The range of a value axis, in at most four steps: {min, max, step}. `previous` is
 // kept while the values fill at least half of it: an axis that jumps cannot be read.
 export function niceRange(low, high, previous = null) {
   if (low === null || low === undefined) return previous ?? { min: 0, max: 1, step: 0.5 };
   const pad = low === high ? Math.abs(low) * 0.05 || 1 : 0;
-  const fresh = rounded(low - pad, high + pad);
+  // Room on both sides, but never into numbers of a sign that nothing has.
+  const fresh = rounded(low >= 0 ? Math.max(0, low - pad) : low - pad, high + pad);
   if (!previous || low < previous.min || high > previous.max) return fresh;
   return previous.max - previous.min > 2 * (fresh.max - fresh.min) ? fresh : previous;
 }
@@ -17,15 +19,18 @@ function rounded(low, high) {
   const power = 10 ** Math.floor(Math.log10((high - low) / 4));
   for (const factor of [1, 2, 2.5, 5, 10, 20, 25, 50]) {
     const step = factor * power;
-    const [from, to] = [Math.floor(low / step), Math.ceil(high / step)];
-    if (to - from <= 4) return { min: from * step, max: to * step, step };
+    // A whisker below zero, as a sensor's noise, does not take a whole step.
+    const isWhisker = low < 0 && high > 0 && -low <= WHISKER * step;
+    const [from, to] = [isWhisker ? 0 : Math.floor(low / step), Math.ceil(high / step)];
+    if (to - from <= 4) return { min: isWhisker ? -WHISKER * step : from * step, max: to * step, step };
   }
   return { min: low, max: high, step: (high - low) / 4 };
 }
 
 export function rangeTicks({ min, max, step }) {
-  const count = Math.round((max - min) / step);
-  return Array.from({ length: count + 1 }, (_, at) => min + at * step);
+  const from = min < 0 && min > -step / 2 ? 0 : min;
+  const count = Math.round((max - from) / step);
+  return Array.from({ length: count + 1 }, (_, at) => from + at * step);
 }
 
 // Decimals that a step of the axis needs: 20 → 0, 0.5 → 1, 0.025 → 3.

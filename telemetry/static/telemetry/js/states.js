@@ -51,7 +51,7 @@ class HubStates extends GridFigure {
     this.setNote(fill(gettext("%(on)s of %(all)s on"), { on, all: this.spec.lines.length }));
     this.rows.forEach((row, lane) => {
       const head = this.page.head(row.line.id);
-      const isLive = this.page.stateOf(row.line.slug) === "live";
+      const isLive = !this.page.isOldValue(row.line);
       setText(row.value, this.page.format(head?.value, this.spec));
       setText(row.age, !isLive && head ? formatAgo(nowMs - head.heardMs) : "");
       row.cell.classList.toggle("is-old", !isLive);

@@ -1,12 +1,13 @@
 // The table of devices: state, values, age of the last reading; patched in place.
 
 import { icon, make, nameOf, setText } from "./dom.js";
-import { byName, formatAge, formatAgo, formatDateTime } from "./format.js";
-import { fill, gettext } from "./i18n.js";
+import { byName, formatAge, formatAgo, formatDateTime, unitBeside } from "./format.js";
+import { fill, gettext, ngettext } from "./i18n.js";
 import { stateWord } from "./words.js";
 
 const MOST_ROWS = 100;
-const MOST_COLUMNS = 6;
+// More than fit scroll in the table's own box; above this they are counted.
+const MOST_COLUMNS = 24;
 
 export class DeviceTable {
   constructor(element, note, page) {
@@ -19,13 +20,16 @@ export class DeviceTable {
   // specs: what there is to show; the most frequent become columns.
   setColumns(specs) {
     const common = [...specs].sort((a, b) => b.lines.length - a.lines.length).slice(0, MOST_COLUMNS);
-    this.columns = specs.filter((spec) => common.includes(spec)).map((spec) => (
+    this.columns = common.map((spec) => (
       { spec, ids: new Map(spec.lines.map((line) => [line.slug, line.id])) }
     ));
     const head = make("tr", {}, columnHead(gettext("State")), columnHead(gettext("Device")));
     for (const { spec } of this.columns) {
-      head.append(make("th", { scope: "col", class: "num" }, nameOf(spec.title), " ", nameOf(spec.unit, { class: "unit" })));
+      const unit = nameOf(unitBeside(spec.title, spec.unit), { class: "unit" });
+      head.append(make("th", { scope: "col", class: "num" }, nameOf(spec.title), " ", unit));
     }
+    const hidden = specs.length - this.columns.length;
+    this.hiddenText = hidden ? fill(ngettext("+%(n)s more metric", "+%(n)s more metrics", hidden), { n: hidden }) : "";
     head.append(make("th", { scope: "col", class: "num" }, gettext("Last reading")));
     this.element.tHead.replaceChildren(head);
     this.element.tBodies[0].replaceChildren();
@@ -52,7 +56,8 @@ export class DeviceTable {
       this.patch(row, device, nowMs, isStale);
     });
     const more = devices.length - shown.length;
-    setText(this.note, more > 0 ? fill(gettext("and %(n)s more: choose a state above"), { n: more }) : "");
+    const moreText = more > 0 ? fill(gettext("and %(n)s more: choose a state above"), { n: more }) : "";
+    setText(this.note, [this.hiddenText, moreText].filter(Boolean).join(" · "));
   }
 
   makeRow(device) {
@@ -60,12 +65,12 @@ export class DeviceTable {
       state: null,
       stateCell: make("td"),
       name: make("a", { href: `${this.page.deviceUrl}${encodeURIComponent(device.slug)}` }, nameOf(device.name)),
-      cells: this.columns.map(() => nameOf("")),
+      cells: this.columns.map(() => ({ value: nameOf(""), age: make("small") })),
       age: make("time"),
     };
     row.element = make(
       "tr", {}, row.stateCell, make("th", { scope: "row" }, row.name),
-      ...row.cells.map((cell) => make("td", { class: "num" }, cell)),
+      ...row.cells.map((cell) => make("td", { class: "num" }, cell.value, cell.age)),
       make("td", { class: "num" }, row.age),
     );
     this.rows.set(device.slug, row);
@@ -79,15 +84,20 @@ export class DeviceTable {
     if (row.state !== shownState) {
       row.state = shownState;
       const mark = isStale ? "unknown" : state;
-      row.stateCell.replaceChildren(make("span", { class: `state state-${mark}` }, icon(mark), stateWord(state, isStale)));
+      row.stateCell.replaceChildren(make("span", { class: `state state-${mark}` }, icon(mark), make("span", { class: "word" }, stateWord(state, isStale))));
       row.element.classList.toggle("is-late", !isStale && state === "late");
       row.element.classList.toggle("is-offline", !isStale && state === "offline");
     }
     if (row.name.textContent !== device.name) row.name.replaceChildren(nameOf(device.name));
     this.columns.forEach(({ spec, ids }, at) => {
-      const head = page.head(ids.get(device.slug));
-      setText(row.cells[at], head ? page.format(head.value, spec) : "–");
-      row.cells[at].parentElement.classList.toggle("is-old", state !== "live");
+      const id = ids.get(device.slug);
+      const head = page.head(id);
+      const { value, age } = row.cells[at];
+      const isOld = head ? page.isOldValue({ id, slug: device.slug }) : state !== "live";
+      setText(value, head ? page.format(head.value, spec) : "–");
+      // A silent device's age is said once, at the end of the row.
+      setText(age, head && isOld && state === "live" ? formatAgo(nowMs - head.heardMs) : "");
+      value.parentElement.classList.toggle("is-old", isOld);
     });
     const lastMs = page.lastReadings.get(device.slug) ?? null;
     setText(row.age, lastMs === null ? gettext("never") : formatAgo(nowMs - lastMs));

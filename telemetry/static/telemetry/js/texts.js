@@ -34,6 +34,7 @@ class HubTexts extends HubFigure {
       const head = this.page.head(line.id);
       setText(value, this.page.format(head?.value, this.spec));
       setText(age, head ? formatAgo(nowMs - head.heardMs) : "");
+      value.classList.toggle("is-old", this.page.isOldValue(line));
     }
   }
 }

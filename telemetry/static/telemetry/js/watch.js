@@ -3,7 +3,7 @@
 
 import { byName, Decimals, formatValue } from "./format.js";
 import { freshness } from "./freshness.js";
-import { judge, PeriodEstimate } from "./presence.js";
+import { judge, lateAfterMs, PeriodEstimate } from "./presence.js";
 
 const RATE_MS = 5_000;
 
@@ -15,7 +15,7 @@ export class Watch {
     )));
     this.estimates = new Map(); // series id → PeriodEstimate
     this.visits = new Map(); // slug → PeriodEstimate of when anything of it came in
-    this.decimals = new Map(); // key → Decimals
+    this.decimals = new Map(); // series id, or key for all that share it → Decimals
     this.states = new Map(); // slug → state
     this.lastReadings = new Map(); // slug → ms
     this.arrivals = []; // [ms, readings] of the last seconds
@@ -49,6 +49,7 @@ export class Watch {
       this.estimates.get(row.id).note(row.time, row.count);
       const series = this.held?.series.get(row.id);
       if (!series) continue;
+      this.decimalsOf(row.id).note(row.value);
       this.decimalsOf(keyOf(series.metric, series.unit)).note(row.value);
       if (isLive) this.noteVisit(series.device, nowMs);
     }
@@ -122,10 +123,22 @@ export class Watch {
     return count / spanMs * 1000;
   }
 
-  format(value, spec) {
+  // Whether a value is older than its own series' habit allows, though its device may
+  // be live by others: then it is dimmed, and its age is said.
+  isOldValue({ id, slug }) {
+    if (this.stateOf(slug) !== "live") return true;
+    const row = this.head(id);
+    if (!row) return false;
+    const own = lateAfterMs(this.estimates.get(id)?.periodMs ?? null);
+    const device = this.held.devices.get(slug);
+    return this.hubNow() - row.heardMs > Math.max(own, lateAfterMs(device ? this.periodOf(device).ms : null));
+  }
+
+  // id: the series that the value is of, where it is one's alone.
+  format(value, spec, id = spec.key) {
     if (typeof value !== "number") return formatValue(value);
     // Of a large number nobody reads the fraction, unless somebody has asked for it.
-    const learned = Math.abs(value) < 10_000 ? this.decimalsOf(spec.key).count : 0;
+    const learned = Math.abs(value) < 10_000 ? this.decimalsOf(id).count : 0;
     return formatValue(value, this.catalogue.get(spec.key)?.decimals ?? learned, this.language);
   }
 
