@@ -10,7 +10,8 @@ from .signals import MACHINES, Drift, MachineName, Signal, Spikes
 from .simulation import Habits
 
 TAG = "demo"
-# A new demo opens on charts with something in them.
+# A new demo opens on charts with something in them, and one that was stopped goes on
+# where it was: its devices kept what they measured meanwhile, but no more than this.
 PAST_SECONDS = 900.0
 PLANT = ("demo", "Demo plant")
 HALLS = ("demo-halls", "Demo halls")
@@ -55,7 +56,10 @@ ROLES: tuple[Role, ...] = (
         "Feed pump 3",
         PLANT,
         "pump",
-        Habits(rate_hz=1, quiet_every_seconds=240, quiet_seconds=45),
+        # So that whoever looks at a new demo sees it late within a minute, and back.
+        Habits(
+            rate_hz=1, quiet_every_seconds=150, quiet_seconds=25, first_quiet_seconds=40
+        ),
     ),
     Role("pump-4", "Feed pump 4", PLANT, "pump", _FAST, spikes=("vibration", 14)),
     Role("tank-1", "Rain tank", PLANT, "tank", _SLOW),

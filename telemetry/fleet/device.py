@@ -142,6 +142,8 @@ class Device:
         self.observer: Observer = observer or Silent()
         self.outbox = Outbox(capacity, self._encode)
         self.stopped: str | None = None
+        # The close code that stopped it, if one did.
+        self.stopped_code: int | None = None
         self._metrics = dict(metrics or {})
         self._firmware = firmware
         self._is_patient = is_patient
@@ -211,6 +213,14 @@ class Device:
             )
         if len(self.outbox):
             self._raise_if_stopped()
+
+    async def welcomed(self) -> None:
+        """Wait for the first `welcome` of the hub. Raises Stopped."""
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: self.stopped is not None or self.is_connected
+            )
+        self._raise_if_stopped()
 
     async def close(self) -> None:
         """End `run`; what is not acked stays in the outbox."""
@@ -448,6 +458,7 @@ class Device:
                 decision.action is Action.REFUSED and not self._is_patient
             ):
                 self.stopped = self._why(ending)
+                self.stopped_code = ending.code
                 return False
             if decision.action is Action.CUT:
                 self.outbox.cut_at_welcome()

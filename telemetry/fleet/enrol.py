@@ -15,10 +15,15 @@ from django.db import transaction
 from django.utils import timezone
 
 from ..devices import credentials
-from ..devices.models import Credential, Device, DeviceGroup
+from ..devices.models import Credential, Device, DeviceGroup, Kind, Series
+from ..history.models import SeriesHead
+from ..history.query import read_sync
+from ..protocol import clock
 
 # A process that was killed could not take its keys back: they end by themselves.
 KEY_DAYS = 30
+# A hub writes its heads every half minute; one that was killed, at its next start.
+UNFOLDED_US = 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +62,40 @@ def enrolled(
         Credential.objects.filter(pk__in=[made.pk for made, _ in issued]).delete()
 
 
-def silent(slugs: Iterable[str]) -> set[str]:
-    """Those of the slugs whose devices have never sent anything."""
-    devices = Device.objects.alive().filter(slug__in=list(slugs), series=None)
-    return set(devices.values_list("slug", flat=True))
+# Metric → (time in µs, value): what a device sent last; booleans as 0.0 and 1.0.
+Last = dict[str, tuple[int, float]]
+
+
+def last_readings(slugs: Iterable[str]) -> dict[str, Last]:
+    """The last stored number or boolean of each series, by device and metric.
+
+    Devices that never sent any are left out. What the hub has committed in the last
+    `UNFOLDED_US` is read from its journal, what is older from its heads.
+    """
+    series = {
+        series_id: (slug, name)
+        for series_id, slug, name in Series.objects.alive()
+        .filter(device__slug__in=list(slugs), device__deleted_at=None)
+        .exclude(kind=Kind.TEXT)
+        .values_list("id", "device__slug", "name")
+    }
+    heads = {
+        head: (time_us, float(value or 0))
+        for head, time_us, value in SeriesHead.objects.filter(
+            series_id__in=series, value__isnull=False
+        ).values_list("series_id", "time_us", "value")
+    }
+    now_us = clock.now_us()
+    for head, (times_us, values) in read_sync(
+        series, now_us - UNFOLDED_US, now_us
+    ).items():
+        if len(times_us):
+            heads[head] = (int(times_us[-1]), float(values[-1]))
+    last: dict[str, Last] = {}
+    for head, reading in heads.items():
+        slug, name = series[head]
+        last.setdefault(slug, {})[name] = reading
+    return last
 
 
 def _devices(wanted: Sequence[Wanted], tag: str, only_tagged: bool) -> list[Device]:

@@ -17,12 +17,16 @@ DAY_SECONDS = 86_400.0
 
 
 class Signal(Protocol):
-    """One metric of one device. `at` is called with times that only grow."""
+    """One metric of one device. `at` is called with times that only grow.
+
+    `resume`, before the first `at`: go on from what was read at that time.
+    """
 
     name: str
     hint: MetricHint
 
     def at(self, seconds: float) -> Value: ...
+    def resume(self, seconds: float, value: float) -> None: ...
 
 
 class Wander:
@@ -61,14 +65,22 @@ class Wander:
     def at(self, seconds: float) -> float:
         # An Ornstein-Uhlenbeck step: exact for any distance in time.
         if self._last_seconds is not None:
-            kept = math.exp((self._last_seconds - seconds) / self._settle_seconds)
+            kept = _kept(seconds - self._last_seconds, self._settle_seconds)
             shock = self._spread * math.sqrt(max(0.0, 1 - kept * kept))
             self._noise = self._noise * kept + self._rng.gauss(0, shock)
         self._last_seconds = seconds
+        value = self._usual(seconds) + self._noise
+        return round(min(max(value, self._floor), self._ceiling), self._decimals)
+
+    def resume(self, seconds: float, value: float) -> None:
+        most = 3 * self._spread
+        self._noise = _clamped(value - self._usual(seconds), -most, most)
+        self._last_seconds = seconds
+
+    def _usual(self, seconds: float) -> float:
         # Coldest at 04:00 UTC, warmest at 16:00.
         day = -math.cos(2 * math.pi * (seconds / DAY_SECONDS - 4 / 24))
-        value = self._middle + self._swing * day + self._noise
-        return round(min(max(value, self._floor), self._ceiling), self._decimals)
+        return self._middle + self._swing * day
 
 
 class Drift:
@@ -85,8 +97,13 @@ class Drift:
         value = self._inner.at(seconds)
         if not isinstance(value, int | float):
             return value
-        since = seconds % self._every_seconds
-        return round(value + self._per_hour * since / 3600, self._decimals)
+        return round(value + self._lost(seconds), self._decimals)
+
+    def resume(self, seconds: float, value: float) -> None:
+        self._inner.resume(seconds, value - self._lost(seconds))
+
+    def _lost(self, seconds: float) -> float:
+        return self._per_hour * (seconds % self._every_seconds) / 3600
 
 
 class Spikes:
@@ -109,6 +126,9 @@ class Spikes:
             return value
         self._next_seconds = seconds + self._pause()
         return round(value + self._height * self._rng.uniform(0.7, 1.3), 3)
+
+    def resume(self, seconds: float, value: float) -> None:
+        self._inner.resume(seconds, value)
 
     def _pause(self) -> float:
         return self._rng.expovariate(1 / self._every_seconds)
@@ -136,10 +156,14 @@ class Counter:
 
     def at(self, seconds: float) -> float:
         if self._last_seconds is not None:
-            passed = seconds - self._last_seconds
+            # A machine's clock may have been set back since it was resumed.
+            passed = max(0.0, seconds - self._last_seconds)
             self._total += passed * self._per_second * self._rng.uniform(0.4, 1.6)
         self._last_seconds = seconds
         return round(self._total, self._decimals)
+
+    def resume(self, seconds: float, value: float) -> None:
+        self._total, self._last_seconds = value, seconds
 
 
 class Switch:
@@ -162,6 +186,9 @@ class Switch:
             self._is_on = not self._is_on
             self._until_seconds = seconds + self._dwell()
         return self._is_on
+
+    def resume(self, seconds: float, value: float) -> None:
+        self._is_on = bool(value)
 
     def _dwell(self) -> float:
         return self._seconds[self._is_on] * self._rng.uniform(0.5, 1.5)
@@ -198,10 +225,16 @@ class Follower:
         on, off = self._when
         target = on if self._switch.at(seconds) else off
         if self._last_seconds is not None:
-            kept = math.exp((self._last_seconds - seconds) / self._settle_seconds)
+            kept = _kept(seconds - self._last_seconds, self._settle_seconds)
             self._value = target + (self._value - target) * kept
         self._last_seconds = seconds
-        return round(self._value + self._rng.gauss(0, self._spread), self._decimals)
+        value = self._value + self._rng.gauss(0, self._spread)
+        # A pump that is off draws no power: its noise is none of the other sign.
+        return round(max(value, 0.0) if min(on, off) >= 0 else value, self._decimals)
+
+    def resume(self, seconds: float, value: float) -> None:
+        self._value = _clamped(value, min(self._when), max(self._when))
+        self._last_seconds = seconds
 
 
 class Words:
@@ -237,6 +270,9 @@ class Words:
             return None
         self._said_seconds = seconds
         return self._word
+
+    def resume(self, seconds: float, value: float) -> None:
+        """Nothing: a text says itself anew."""
 
     def _dwell(self) -> float:
         return self._dwell_seconds * self._rng.uniform(0.3, 1.7)
@@ -351,6 +387,15 @@ MACHINES: dict[MachineName, Machine] = {
     "weather": weather,
     "fan": fan,
 }
+
+
+def _kept(passed_seconds: float, settle_seconds: float) -> float:
+    """The part of a disturbance that is left; all of it if a clock was set back."""
+    return math.exp(-max(0.0, passed_seconds) / settle_seconds)
+
+
+def _clamped(value: float, least: float, most: float) -> float:
+    return min(max(value, least), most)
 
 
 def hints(signals: list[Signal]) -> dict[str, MetricHint]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..protocol import clock
+from ..protocol import clock, close_codes
 from ..protocol.messages import Value
 from .batch import batch_of
 from .device import Device, Stopped
@@ -18,6 +19,22 @@ PAST_BATCH_ROWS = 500
 # A device that has fallen this far behind its schedule gives up catching up.
 BEHIND_US = 5_000_000
 WHOLE_MS_FROM_US = 5_000
+# “About” so long: anything in this part of it.
+ABOUT = (0.8, 1.2)
+# How long the first device may take to be welcomed.
+ARRIVAL_SECONDS = 5.0
+
+
+class NotWelcome(Exception):
+    """The hub did not take the fleet.
+
+    code: the close code with which it sent a device away; None: it never answered.
+    """
+
+    def __init__(self, device: Device, code: int | None) -> None:
+        super().__init__(f"{device.slug}: {device.stopped or 'no welcome'}")
+        self.device = device
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +42,17 @@ class Habits:
     """How a device behaves.
 
     rate_hz: rows a second; batch_rows: rows a message. quiet_every_seconds: about
-    how often it falls silent for about quiet_seconds (None: never); one that
-    `remembers` sends later what it measured meanwhile. past_seconds: how long it
-    had measured, and kept it, before it first connects.
+    how often it falls silent for about quiet_seconds (None: never), for the first
+    time after about first_quiet_seconds; one that `remembers` sends later what it
+    measured meanwhile. past_seconds: how long it had measured, and kept it, before
+    it first connects.
     """
 
     rate_hz: float
     batch_rows: int = 1
     quiet_every_seconds: float | None = None
     quiet_seconds: float = 75.0
+    first_quiet_seconds: float | None = None
     remembers: bool = False
     past_seconds: float = 0.0
 
@@ -111,41 +130,51 @@ class _Quiet:
     def __init__(self, habits: Habits, rng: random.Random, now_us: float) -> None:
         self._habits, self._rng = habits, rng
         self._until_us = 0.0
-        self._next_us = self._after(now_us)
+        first = habits.first_quiet_seconds
+        self._next_us = self._after(now_us, first or habits.quiet_every_seconds)
 
     def at(self, now_us: float) -> bool:
         if now_us >= self._next_us:
-            seconds = self._habits.quiet_seconds * self._rng.uniform(0.6, 1.4)
+            seconds = self._habits.quiet_seconds * self._rng.uniform(*ABOUT)
             self._until_us = now_us + seconds * 1e6
-            self._next_us = self._after(self._until_us)
+            self._next_us = self._after(
+                self._until_us, self._habits.quiet_every_seconds
+            )
         return now_us < self._until_us
 
-    def _after(self, now_us: float) -> float:
-        every = self._habits.quiet_every_seconds
-        if every is None:
+    def _after(self, now_us: float, seconds: float | None) -> float:
+        if seconds is None:
             return float("inf")
-        return now_us + every * self._rng.uniform(0.6, 1.4) * 1e6
+        return now_us + seconds * self._rng.uniform(*ABOUT) * 1e6
 
 
 async def run(
-    machines: Sequence[Machine], seconds: float | None, drain_seconds: float
+    machines: Sequence[Machine],
+    seconds: float | None,
+    drain_seconds: float,
+    arrival_seconds: float | None = None,
 ) -> None:
     """Run all machines for so long (None: until cancelled), then wait for their acks.
 
     Devices that the hub refused have stopped; the others go on. What is not acked
-    after `drain_seconds` stays in the devices' outboxes.
+    `drain_seconds` after the end stays in the devices' outboxes. arrival_seconds:
+    the first device must be welcomed within it, else NotWelcome; only then the
+    others come, so that a fleet with wrong keys shows the hub a single one.
     """
-    until_us = None if seconds is None else clock.now_us() + round(seconds * 1e6)
-    running = [asyncio.ensure_future(each.device.run()) for each in machines]
-    measuring = [
-        asyncio.ensure_future(_measure_unless_stopped(each, until_us))
-        for each in machines
-    ]
+    running: list[asyncio.Task[None]] = []
+    measuring: list[asyncio.Task[None]] = []
     try:
-        await _finish(measuring, seconds, drain_seconds)
-        draining = [asyncio.ensure_future(_drain(each.device)) for each in machines]
-        await asyncio.wait(draining, timeout=drain_seconds)
-        measuring += draining
+        if arrival_seconds is not None:
+            running.append(asyncio.ensure_future(machines[0].device.run()))
+            await _arrive(machines[0].device, arrival_seconds)
+        rest = machines[len(running) :]
+        running += [asyncio.ensure_future(each.device.run()) for each in rest]
+        until_us = None if seconds is None else clock.now_us() + round(seconds * 1e6)
+        measuring += [
+            asyncio.ensure_future(_measure_unless_stopped(each, until_us))
+            for each in machines
+        ]
+        await _finish(machines, measuring, seconds, drain_seconds)
     finally:
         for task in measuring:
             task.cancel()
@@ -159,17 +188,41 @@ async def run(
             raise result
 
 
+async def _arrive(device: Device, seconds: float) -> None:
+    """Wait until the hub has welcomed the device. Raises NotWelcome.
+
+    A device that the hub knows and does not want (4403) is no reason to stop.
+    """
+    try:
+        await asyncio.wait_for(device.welcomed(), seconds)
+    except asyncio.TimeoutError:
+        raise NotWelcome(device, None) from None
+    except Stopped:
+        if device.stopped_code != close_codes.FORBIDDEN:
+            raise NotWelcome(device, device.stopped_code) from None
+
+
 async def _finish(
-    tasks: Sequence[asyncio.Task[None]], seconds: float | None, drain_seconds: float
+    machines: Sequence[Machine],
+    measuring: Sequence[asyncio.Task[None]],
+    seconds: float | None,
+    drain_seconds: float,
 ) -> None:
-    """Wait for the measuring to end; raise what broke it.
+    """Wait for the measuring to end, then for the acks; raise what broke either.
 
     A device that waits for room in its outbox must not hold the end up.
     """
+    loop = asyncio.get_running_loop()
     timeout = None if seconds is None else seconds + drain_seconds
-    done, _ = await asyncio.wait(tasks, timeout=timeout)
+    end = None if timeout is None else loop.time() + timeout
+    done, _ = await asyncio.wait(measuring, timeout=timeout)
     for task in done:
         task.result()
+    left = drain_seconds if end is None else max(0.0, end - loop.time())
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(
+            asyncio.gather(*(_drain(each.device) for each in machines)), left
+        )
 
 
 async def _measure_unless_stopped(machine: Machine, until_us: int | None) -> None:

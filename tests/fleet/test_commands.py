@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 
 from telemetry.management.commands.replay import columns
 from telemetry.management.commands.simulate import read_keys
-from tests.processes import HubProcess, manage
+from tests.processes import HubProcess, free_port, manage
 
 KEY = "hub_abcdefgh_" + "x" * 43
 SAMPLES = Path(bokeh_sampledata.__file__).parent / "_data"
@@ -51,6 +51,21 @@ class TestWithAHub:
         assert "4 readings in 1 batches acked" in done.stdout
         assert "sent and acked 2 rows of ride.csv" in done.stdout
 
+    def test_a_simulation_with_another_database_stops_at_the_first_refusal(
+        self, hub: HubProcess, tmp_path: Path
+    ) -> None:
+        other = tmp_path / "other"
+        assert manage(other, "migrate", "-v0").returncode == 0
+        for _ in range(3):
+            done = manage(other, "simulate", "--url", hub.url, "--devices", "30")
+            assert done.returncode == 1
+            (line,) = done.stderr.splitlines()
+            assert "(4401)" in line and "HUB_DATA_DIR and DATABASE_URL" in line
+            assert "exactly once" not in done.stdout
+        # The address is not locked out: its good devices and bad keys are heard.
+        test = self.test_a_short_simulation_is_stored_exactly_once
+        test(hub)
+
     def test_a_wrong_key_stops_with_the_hub_s_reason(
         self, hub: HubProcess, tmp_path: Path
     ) -> None:
@@ -83,6 +98,17 @@ class TestWithAHub:
         )
         assert done.returncode == 0, done.stderr
         assert "sent and acked 19,226 rows" in done.stdout
+
+
+def test_a_simulation_without_a_hub_says_so_and_fails(tmp_path: Path) -> None:
+    assert manage(tmp_path / "var", "migrate", "-v0").returncode == 0
+    url = f"ws://127.0.0.1:{free_port()}"
+    done = manage(tmp_path / "var", "simulate", "--url", url, "--seconds", "1")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"expected a hub at {url}/ws/device, got: " in line
+    assert "HUB_PORT" in line
+    assert "exactly once" not in done.stdout
 
 
 class TestArguments:

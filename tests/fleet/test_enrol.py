@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from telemetry.devices.models import Credential, Device, DeviceGroup
+from telemetry.devices.models import Credential, Device, DeviceGroup, Series
 from telemetry.fleet import demo
-from telemetry.fleet.enrol import Wanted, enrolled
+from telemetry.fleet.enrol import Wanted, enrolled, last_readings
+from telemetry.history.models import SeriesHead
 from telemetry.protocol.names import KEY
 
 pytestmark = pytest.mark.django_db
@@ -55,6 +56,18 @@ def test_a_replay_adds_its_own_key_to_any_device_and_takes_only_that_back() -> N
         assert set(keys) == {"sim-1"}
         assert other.credentials.count() == 2
     assert [each.prefix for each in other.credentials.all()] == ["abcdefgh"]
+
+
+def test_last_readings_are_those_of_the_heads_without_texts() -> None:
+    device = Device.objects.create(slug="sim-1", name="Sim 1")
+    Device.objects.create(slug="sim-2", name="Sim 2")
+    for name, kind, value in (("energy", "number", 7.5), ("state", "text", None)):
+        series = Series.objects.create(device=device, name=name, kind=kind)
+        SeriesHead.objects.create(
+            series_id=series.pk, time_us=5, effective_us=5, received_us=6, value=value
+        )
+    assert last_readings(["sim-1", "sim-2"]) == {"sim-1": {"energy": (5, 7.5)}}
+    assert last_readings(["sim-2"]) == {}
 
 
 def test_the_demo_makes_its_groups_and_devices() -> None:

@@ -68,6 +68,48 @@ def test_a_meter_never_runs_backwards(seed) -> None:
     assert values == sorted(values)
 
 
+@given(seeds, st.floats(0, 1e6))
+def test_a_meter_goes_on_from_what_was_stored(seed, stored) -> None:
+    counter = Counter("energy", "kWh", 18, random.Random(seed))
+    counter.resume(START, stored)
+    first, second = counter.at(START + 10), counter.at(START + 20)
+    assert round(stored, 3) <= first <= stored + 10 * 18 / 3_600 * 1.6 + 1e-3
+    assert first <= second
+    # A machine whose clock was set back meanwhile.
+    assert counter.at(START - 50) == second
+
+
+@given(seeds, st.sampled_from(sorted(MACHINES)))
+def test_a_machine_goes_on_near_its_last_values(seed, name) -> None:
+    before = MACHINES[name](random.Random(seed))
+    for n in range(300):
+        last = [signal.at(START + n) for signal in before]
+    after = MACHINES[name](random.Random(seed + 1))
+    for signal, value in zip(after, last, strict=True):
+        if isinstance(value, int | float):
+            signal.resume(START + 299, value)
+    for signal, value in zip(after, last, strict=True):
+        again = signal.at(START + 299.001)
+        if isinstance(value, bool):
+            assert again is value
+        elif isinstance(value, float):
+            assert again == pytest.approx(value, rel=0.25, abs=40)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_a_drift_and_a_spike_are_not_resumed_twice(spread) -> None:
+    wander = Wander("p", "bar", 2, spread, random.Random(1))
+    drift = Drift(wander, per_hour=1.0, every_seconds=3_600)
+    start = START - START % 3_600 + 1_800
+    drift.resume(start, 2.5)
+    assert drift.at(start) == 2.5
+    spikes = Spikes(
+        Wander("v", "mm/s", 2, 0, random.Random(1)), 10, 60, random.Random(2)
+    )
+    spikes.resume(start, 13.0)
+    assert spikes.at(start) == 2.0
+
+
 def test_a_text_is_said_when_it_changes_and_else_seldom() -> None:
     words = Words("state", ("a", "b"), 60, random.Random(1), repeat_seconds=300)
     said = [words.at(START + n) for n in range(600)]

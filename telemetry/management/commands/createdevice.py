@@ -37,6 +37,7 @@ class Command(BaseCommand):
     @sensitive_variables("keys")
     def handle(self, *, names: list[str], groups: list[str], **options: Any) -> None:
         with transaction.atomic():
+            doubles = self._doubles(names)
             joined = [self._group(text) for text in groups]
             keys = [
                 (slug, self._create(name, slug, joined))
@@ -44,10 +45,25 @@ class Command(BaseCommand):
             ]
         for slug, key in keys:
             self.stdout.write(f"{slug}\t{key}")
+        for name, (slug, _key) in zip(names, keys, strict=True):
+            if name in doubles:
+                self.stderr.write(
+                    _("Another device is called “%(name)s” too: this one is %(slug)s.")
+                    % {"name": name, "slug": slug}
+                )
         made = ngettext("Created %d device.", "Created %d devices.", len(keys))
         self.stderr.write(
             made % len(keys) + " " + _("Keep the keys: they are not shown again.")
         )
+
+    @staticmethod
+    def _doubles(names: list[str]) -> set[str]:
+        """Those of the names that a device has already, or that come twice."""
+        taken = Device.objects.alive().filter(name__in=names)
+        return {
+            *taken.values_list("name", flat=True),
+            *(name for name in names if names.count(name) > 1),
+        }
 
     def _create(self, name: str, slug: str, groups: list[DeviceGroup]) -> str:
         device = Device(name=name, slug=slug)

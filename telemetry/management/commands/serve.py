@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import socket
 import ssl
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, InterfaceError
+from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.utils.translation import gettext as _
 from uvicorn import Config
 
@@ -39,10 +44,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         listener = self._listen()
         password = None
-        if options["setup"]:
-            password = setup.set_up()
-        else:
-            self._check_set_up()
+        with _needing_database():
+            if options["setup"]:
+                password = setup.set_up()
+            else:
+                self._check_set_up()
         # Only now: it loads every room, and the hub must not meet an old database.
         from hub_project.asgi import application
 
@@ -61,20 +67,25 @@ class Command(BaseCommand):
         finally:
             if fleet is not None:
                 fleet.stop()
+        if hub_server.started:
+            self.stdout.write(_("The hub has stopped."))
+            self.stdout.flush()
 
     def _listen(self) -> socket.socket:
         host, port = settings.HUB_HOST, settings.HUB_PORT
         try:
             return server.listen(host, port)
         except OSError as error:
-            raise CommandError(
-                _(
-                    "HUB_HOST and HUB_PORT: expected an address of this machine with "
-                    "a free port, got %(host)s and %(port)s (%(reason)s)."
-                )
-                % {"host": host, "port": port, "reason": error.strerror or error},
-                returncode=2,
-            ) from error
+            wrong = _(
+                "HUB_HOST and HUB_PORT: expected an address of this machine with "
+                "a free port, got %(host)s and %(port)s (%(reason)s)."
+            ) % {"host": host, "port": port, "reason": error.strerror or error}
+            if error.errno == errno.EADDRINUSE:
+                other = port + 1 if port < 65_535 else port - 1
+                wrong += " " + _("Choose another port: HUB_PORT=%(port)d.") % {
+                    "port": other
+                }
+            raise CommandError(wrong, returncode=2) from error
 
     def _check_set_up(self) -> None:
         """Without --setup: say what is missing instead of failing page by page."""
@@ -153,3 +164,17 @@ class Command(BaseCommand):
         say(_("     or connect it for good: %(url)s") % {"url": f"{sockets}/ws/device"})
         say(_("  4. Watch it: %(url)s") % {"url": f"{url}/g/cellar"})
         say(_("Or see a simulated fleet move first: make demo"))
+
+
+@contextlib.contextmanager
+def _needing_database() -> Iterator[None]:
+    """One sentence instead of a traceback (`--traceback` shows it)."""
+    try:
+        yield
+    except (DatabaseError, InterfaceError, MigrationSchemaMissing) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise CommandError(
+            _("DATABASE_URL: expected a database that the hub can use, got: %(got)s")
+            % {"got": lines[0][:300]},
+            returncode=2,
+        ) from error

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,13 @@ from ...fleet.observers import Books, Several
 from ...fleet.report import Report
 from ...fleet.simulation import Habits, Machine
 from ...fleet.verify import Verdict, verify
-from ...protocol import names
+from ...protocol import clock, close_codes, names
 from .. import progress
 
 TAG = "simulated"
 # One fault somewhere in the fleet about this often, for each device.
 CHAOS_EVERY_SECONDS = 4.0
-DRAIN_SECONDS = 60.0
+DRAIN_SECONDS = 10.0
 NOT_EXACT = 1
 # So many machines are described; device 9 is again of the first kind.
 KINDS = tuple(signals.MACHINES)
@@ -79,8 +79,16 @@ class Command(BaseCommand):
             observers: list[Observer] = [report]
             observers += [each for each in (chaos, books) if each is not None]
             machines = self._machines(accounts, Several(observers), options, rng)
-            asyncio.run(self._run(machines, report, chaos, options))
+            try:
+                asyncio.run(self._run(machines, report, chaos, options))
+            except simulation.NotWelcome as error:
+                why = not_welcome(error, report, options)
+                raise CommandError(why, returncode=NOT_EXACT) from None
         self._conclude(machines, report, chaos, books)
+        if not report.acked_readings and not options["demo"]:
+            raise CommandError(
+                _("expected readings to be acked, got none"), returncode=NOT_EXACT
+            )
 
     def _check(self, options: dict[str, Any]) -> None:
         if options["chaos"] and options["keys"]:
@@ -128,15 +136,15 @@ class Command(BaseCommand):
         rng: random.Random,
     ) -> list[Machine]:
         roles = {role.slug: role for role in demo.ROLES} if options["demo"] else {}
-        new = enrol.silent(roles)
+        last = enrol.last_readings(roles) if roles else {}
         machines = []
         for at, account in enumerate(accounts):
             own = random.Random(rng.random())  # noqa: S311 - not a secret
             if account.slug in roles:
                 role = roles[account.slug]
-                made, habits = role.signals(own), role.habits
-                if account.slug in new:
-                    habits = replace(habits, past_seconds=demo.PAST_SECONDS)
+                made = role.signals(own)
+                past_seconds = resume(made, last.get(account.slug, {}))
+                habits = replace(role.habits, past_seconds=past_seconds)
             else:
                 made = signals.MACHINES[KINDS[at % len(KINDS)]](own)
                 habits = Habits(options["rate"], options["batch"])
@@ -162,7 +170,13 @@ class Command(BaseCommand):
     ) -> None:
         devices = [machine.device for machine in machines]
         fleet = asyncio.ensure_future(
-            simulation.run(machines, options["seconds"], DRAIN_SECONDS)
+            simulation.run(
+                machines,
+                options["seconds"],
+                DRAIN_SECONDS,
+                # The demo's own hub may be slow to begin, and is known.
+                None if options["demo"] else simulation.ARRIVAL_SECONDS,
+            )
         )
         beside = [asyncio.ensure_future(_until_asked())]
         if options["demo"]:
@@ -221,6 +235,8 @@ class Command(BaseCommand):
                 "twice": verdict.twice,
             }
         )
+        if not verdict.acked:
+            return
         if verdict.is_exact:
             self.stdout.write(_("every acked reading is stored exactly once"))
             return
@@ -240,6 +256,51 @@ class Command(BaseCommand):
             ),
             returncode=NOT_EXACT,
         )
+
+
+def resume(made: Sequence[signals.Signal], last: enrol.Last) -> float:
+    """Let signals go on from a device's last readings; returns the seconds since.
+
+    At most `demo.PAST_SECONDS`, which it is for a device that never sent any.
+    """
+    if not last:
+        return demo.PAST_SECONDS
+    for each in made:
+        if each.name in last:
+            time_us, value = last[each.name]
+            each.resume(time_us / 1e6, value)
+    since_us = clock.now_us() - max(time_us for time_us, _ in last.values())
+    return min(max(0.0, since_us / 1e6), demo.PAST_SECONDS)
+
+
+def not_welcome(
+    error: simulation.NotWelcome, report: Report, options: dict[str, Any]
+) -> str:
+    """Why the hub did not take the fleet, and what to look at."""
+    account = error.device.account
+    if error.code == close_codes.UNAUTHORIZED and options["keys"]:
+        return _(
+            "--keys: the hub at %(url)s does not know the key of %(slug)s (4401)"
+        ) % {
+            "url": account.url,
+            "slug": account.slug,
+        }
+    if error.code == close_codes.UNAUTHORIZED:
+        return _(
+            "the hub at %(url)s does not know the keys that were just made (4401): "
+            "expected it to use this database; are HUB_DATA_DIR and DATABASE_URL "
+            "here those of the hub?"
+        ) % {"url": account.url}
+    last = next(reversed(report.errors), "") if report.errors else ""
+    return _(
+        "expected a hub at %(url)s, got: %(got)s; is it running, and is HUB_PORT or "
+        "--url right?"
+    ) % {
+        "url": account.url,
+        "got": (error.device.stopped if error.code else None)
+        or last.removeprefix("cannot connect: ")
+        or _("no answer"),
+    }
 
 
 def read_keys(path: Path) -> dict[str, str]:
