@@ -14,6 +14,9 @@ import msgspec
 from telemetry import counters
 from telemetry.protocol.errors import TooLarge
 
+# So many times the limit of a body that is refused are read all the same.
+DISCARDED = 4
+
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -29,6 +32,8 @@ async def limited(
         await application(scope, body.receive, body.send)
         if not body.is_over or body.has_answer:
             return
+    # A client that still sends would see a broken pipe instead of the answer.
+    await body.discard(DISCARDED * most)
     await _refuse(send, most)
 
 
@@ -40,15 +45,25 @@ class _Body:
         self._send = send
         self._left = most
         self.is_over = False
+        self.is_read = False
         self.has_answer = False
 
     async def receive(self) -> dict[str, Any]:
         event = await self._receive()
         self._left -= len(event.get("body", b""))
+        self.is_read = not event.get("more_body")
         if self._left < 0:
             self.is_over = True
             return {"type": "http.disconnect"}
         return event
+
+    async def discard(self, most: int) -> None:
+        """Read what is left and forget it, up to `most` bytes."""
+        self._left = most
+        while not self.is_read and self._left > 0:
+            event = await self._receive()
+            self._left -= len(event.get("body", b""))
+            self.is_read = not event.get("more_body")
 
     async def send(self, event: dict[str, Any]) -> None:
         self.has_answer = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import ipaddress
 import os
 import secrets
@@ -37,6 +38,8 @@ NAMES = (
     # A device's key, for `manage.py replay`.
     "HUB_KEY",
 )
+# Who guesses it can log in as anybody.
+SECRET_KEY_CHARACTERS = 32
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"", "0", "false", "no", "off"})
 
@@ -83,8 +86,13 @@ def check_names(environ: Mapping[str, str]) -> None:
     """Refuse a HUB_ name that the hub does not know: it would do nothing."""
     for name in environ:
         if name.startswith("HUB_") and name not in NAMES:
+            # Without the start that all have: it would make anything similar.
+            ends = [each.removeprefix("HUB_") for each in NAMES]
+            near = difflib.get_close_matches(name.removeprefix("HUB_"), ends, 1)
+            hint = f" Did you mean HUB_{near[0]}?" if near else ""
             raise ImproperlyConfigured(
-                f"{name}: expected one of {', '.join(NAMES)}, got an unknown name."
+                f"{name}: expected one of {', '.join(NAMES)}, "
+                f"got an unknown name.{hint}"
             )
 
 
@@ -165,6 +173,11 @@ def read_secret_key(environ: Mapping[str, str], data_dir: Path) -> str:
     """
     key = read_secret(environ, "SECRET_KEY")
     if key:
+        if len(key) < SECRET_KEY_CHARACTERS:
+            raise ImproperlyConfigured(
+                f"SECRET_KEY: expected at least {SECRET_KEY_CHARACTERS} characters, "
+                f"got {len(key)}."
+            )
         return key
     path = data_dir / "secret_key"
     try:

@@ -85,3 +85,21 @@ class RateFilter(logging.Filter):
         if not is_heard:
             counters.LOG_RECORDS_LEFT_OUT.inc()
         return is_heard
+
+
+def without_peers_faults(record: logging.LogRecord) -> bool:
+    """No traceback for what a peer did wrong and a library logs as if it were ours."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, UnicodeDecodeError) and "Invalid UTF-8" in str(record.msg):
+        # uvicorn closes the socket with 1007, as it must.
+        record.exc_info = None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    # servestatic: a peer leaves amid a file, the iterator is collected, and closes
+    # the file through the executor that went with it. The file is closed all the same.
+    is_left_file = (
+        record.name == "asyncio"
+        and isinstance(error, RuntimeError)
+        and str(error) == "cannot schedule new futures after shutdown"
+        and isinstance(error.__context__, GeneratorExit)
+    )
+    return not is_left_file

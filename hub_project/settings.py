@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "csp",
+    "servestatic",  # For its system checks alone.
 ]
 
 MIDDLEWARE = [
@@ -92,12 +93,12 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     _database["TEST"] = {"NAME": str(HUB_DATA_DIR / "test.sqlite3")}
 else:
     # An acknowledgement means on disk, also for a role whose own default is not.
-    _database["OPTIONS"] = {
-        **_database.get("OPTIONS", {}),
-        "options": "-c synchronous_commit=on",
-    }
-# The hub's database threads live as long as the process and keep their connection.
-_database |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+    _options = _database.get("OPTIONS", {})
+    _options["options"] = f"{_options.get('options', '')} -c synchronous_commit=on"
+    _database["OPTIONS"] = _options
+# A request has a thread of its own under ASGI: its connection would stay behind.
+# The hub's own threads keep theirs (telemetry.threads, the writer).
+_database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -220,6 +221,8 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "telemetry": {"level": "INFO"},
+        # A traceback a second while Redis is away; the hub says it once itself.
+        "channels_redis": {"level": "CRITICAL"},
         "uvicorn": {"level": "WARNING"},
         # Django's own handlers would say everything twice.
         "django": {"handlers": [], "level": "WARNING", "propagate": True},

@@ -43,6 +43,10 @@ AUTH_FAILURES = Counter(
     "telemetry_auth_failures_total", "Credentials that were missing or wrong."
 )
 
+HEADS_REFUSED = Counter(
+    "telemetry_heads_refused_total", "Requests refused because of too large headers."
+)
+
 # The switchboard.
 BUS_PUBLISHED = Counter(
     "telemetry_bus_published_total", "Messages for other processes of the hub."

@@ -81,3 +81,11 @@ async def test_the_refusal_says_what_was_expected():
     error = json.loads(exchange.answer[-1]["body"])
     assert (error["code"], error["retryable"]) == ("too_large", False)
     assert "at most 100 bytes" in error["message"]
+
+
+@pytest.mark.parametrize(("pieces", "read"), [(3, 3), (9, 5)])
+async def test_what_is_left_of_a_refused_body_is_read_up_to_a_bound(pieces, read):
+    exchange = Exchange([b"x" * MOST] * pieces, [(b"content-length", b"9999")])
+    assert await exchange.run() == 413
+    # Four times the limit, and the piece that went over it.
+    assert pieces - len(exchange.pieces) == min(read, 4)

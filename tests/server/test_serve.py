@@ -124,6 +124,13 @@ class TestWrongValues:
             ({"TELEMETRY_WINDOW": "65"}, "TELEMETRY_WINDOW: expected a whole number "),
             ({"TELEMETRY_WINDOWS": "6"}, "TELEMETRY_WINDOWS: expected the name of "),
             ({"HUB_TLS_CERT": "/no"}, "HUB_TLS_CERT: expected a readable PEM file "),
+            (
+                {
+                    "DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x",
+                    "HUB_PORT": str(free_port()),
+                },
+                "DATABASE_URL: expected a database that the hub can use, ",
+            ),
             ({"HUB_HOST": "192.0.2.1"}, "HUB_HOST and HUB_PORT: expected an address "),
         ],
         ids=lambda each: next(iter(each)) if isinstance(each, dict) else "",
@@ -133,7 +140,7 @@ class TestWrongValues:
         assert done.returncode == 2
         (line,) = done.stderr.strip().splitlines()
         assert line.removeprefix("CommandError: ").startswith(sentence)
-        assert ", got " in line
+        assert re.search(", got:? ", line)
 
     def test_taken_port_is_told_before_anything_is_made(self, tmp_path):
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -142,6 +149,7 @@ class TestWrongValues:
         assert done.returncode == 2
         (line,) = done.stderr.strip().splitlines()
         assert f"got 127.0.0.1 and {port} (Address already in use)" in line
+        assert line.endswith(".") and "Choose another port: HUB_PORT=" in line
         assert not (tmp_path / "var" / "hub.sqlite3").exists()
 
     def test_key_that_does_not_fit_the_certificate_is_told(self, tmp_path):
@@ -215,6 +223,7 @@ class TestDrain:
         assert messages[-1]["type"] == "bye" and messages[-1]["code"] == 4503
         code = await asyncio.to_thread(hub.process.wait, 30)
         assert code == 0
+        assert hub.output.endswith("The hub has stopped.\n")
         assert "Traceback" not in hub.output
 
     async def test_acked_reading_is_there_after_a_restart(self, hub):
