@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.db import close_old_connections
+from django.db import connection
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,8 +34,11 @@ async def on_database_thread(
 
 
 def _call(function: Callable[[], T]) -> T:
-    close_old_connections()
+    # This thread keeps its connection, whatever CONN_MAX_AGE says for requests.
+    connection.close_if_unusable_or_obsolete()
+    connection.ensure_connection()
+    connection.close_at = None
     try:
         return function()
     finally:
-        close_old_connections()
+        connection.close_if_unusable_or_obsolete()
