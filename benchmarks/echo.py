@@ -1,7 +1,8 @@
-"""A bare ASGI echo on the server settings of `manage.py serve`.
+"""A bare ASGI echo at `/` on the server settings of `manage.py serve`.
 
 Run as `python -m benchmarks.echo PORT`. The most that any hub on this server could
-do: no decoding, no database.
+do: no decoding, no database. The conformance tests use it as well: what fails there is
+the server library's own.
 """
 
 from __future__ import annotations

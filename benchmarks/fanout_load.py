@@ -9,7 +9,6 @@ full: a page does that work on a machine of its own.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import sys
 import time
@@ -17,12 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import uvloop
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSFrame, WSMsgType, WSTransport
 
+from . import load as loads
+from .load import SHOWN_TROUBLES, LoadSocket, connect_all, main, say
 from .results import percentile
 
-CONNECTS_AT_ONCE = 50
 # One frame in this many, of each socket, is decoded and its latency taken.
 READ_ONE_IN = 20
 REVISION = b'"revision":'
@@ -46,24 +45,21 @@ live_decoder = msgspec.json.Decoder(Live)
 
 
 @dataclass
-class Load:
-    job: dict[str, Any]
-    is_measuring: bool = False
-    frames: int = 0
+class Load(loads.Load):
+    """All pages of this process, and what they measured."""
+
     frame_bytes: int = 0
     # From the hub's stamp on the frame; from the newest reading in it.
     frame_latencies: list[float] = field(default_factory=list)
     reading_latencies: list[float] = field(default_factory=list)
     resets: int = 0
-    troubles: list[str] = field(default_factory=list)
-    snapshots: int = 0
-    all_ready: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class LiveSocket(WSListener):
+class LiveSocket(LoadSocket):
     """One page."""
 
     def __init__(self, load: Load, number: int) -> None:
+        super().__init__(load)
         self._load = load
         self._count = number
         self._is_ready = False
@@ -72,19 +68,14 @@ class LiveSocket(WSListener):
         )
 
     def on_ws_connected(self, transport: WSTransport) -> None:
+        super().on_ws_connected(transport)
         job = self._load.job
         hello = {"type": "hello", "interval_ms": job["interval_ms"]}
         subscribe = {"type": "subscribe", "id": 1, "groups": [job["group"]]}
         for message in (hello, subscribe):
             transport.send(WSMsgType.TEXT, json.dumps(message).encode())
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type == WSMsgType.CLOSE:
-            self._load.troubles.append(f"closed with {frame.get_close_code()}")
-            transport.disconnect()
-            return
-        if frame.msg_type != WSMsgType.TEXT:
-            return
+    def on_text(self, transport: WSTransport, frame: WSFrame) -> None:
         payload = frame.get_payload_as_bytes()
         if not payload.startswith(b'{"type":"update"'):
             self._on_other(transport, payload)
@@ -114,45 +105,13 @@ class LiveSocket(WSListener):
             transport.send(WSMsgType.TEXT, ack)
             if not self._is_ready:
                 self._is_ready = True
-                load.snapshots += 1
-                if load.snapshots == load.job["sockets"]:
-                    load.all_ready.set()
+                load.one_is_ready()
         elif message.type == "reset":
             load.resets += 1
         elif message.type in ("error", "bye"):
             load.troubles.append(
                 f"{message.type} {message.code} {message.message}{message.reason}"
             )
-
-
-async def connect_all(load: Load) -> list[WSTransport]:
-    job = load.job
-    headers = {
-        "Origin": job["origin"],
-        "Cookie": job["cookie"],
-        "Sec-WebSocket-Protocol": "hub.live.v1",
-    }
-    gate = asyncio.Semaphore(CONNECTS_AT_ONCE)
-
-    async def connect(number: int) -> WSTransport:
-        async with gate:
-            transport, _ = await ws_connect(
-                lambda: LiveSocket(load, number),
-                job["url"],
-                extra_headers=headers,
-                websocket_handshake_timeout=30,
-            )
-        return transport
-
-    found = await asyncio.gather(*(connect(n) for n in range(job["sockets"])))
-    try:
-        await asyncio.wait_for(load.all_ready.wait(), 120)
-    except asyncio.TimeoutError:
-        raise SystemExit(
-            f"expected {job['sockets']} snapshots, got {load.snapshots}; "
-            f"{load.troubles[:3]}"
-        ) from None
-    return list(found)
 
 
 async def measure(load: Load, seconds: float) -> dict[str, Any]:
@@ -170,26 +129,27 @@ async def measure(load: Load, seconds: float) -> dict[str, Any]:
         "reading_p50_ms": percentile(readings, 0.5),
         "reading_p99_ms": percentile(readings, 0.99),
         "resets": load.resets,
-        "troubles": load.troubles[:5],
+        "troubles": load.troubles[:SHOWN_TROUBLES],
     }
 
 
 async def run(job: dict[str, Any]) -> None:
     load = Load(job)
-    transports = await connect_all(load)
+    headers = {
+        "Origin": job["origin"],
+        "Cookie": job["cookie"],
+        "Sec-WebSocket-Protocol": "hub.live.v1",
+    }
+    sockets = await connect_all(
+        load, lambda number: LiveSocket(load, number), lambda number: headers
+    )
     say("ready")
     loop = asyncio.get_running_loop()
     while line := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
         say(json.dumps(await measure(load, float(line))))
-    for transport in transports:
-        transport.disconnect(graceful=False)
-
-
-def say(word: str) -> None:
-    print(word, flush=True)
+    for each in sockets:
+        each.transport.disconnect(graceful=False)
 
 
 if __name__ == "__main__":
-    # No cycles are made here; a collection would be measured as the hub's latency.
-    gc.disable()
-    uvloop.run(run(json.loads(sys.stdin.readline())))
+    main(run)

@@ -8,7 +8,6 @@ what is fresh in each is `seq` and the time, patched as digits. Rows are 1 ms ap
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import sys
 import time
@@ -16,15 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import uvloop
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSFrame, WSMsgType, WSTransport
 
+from . import load as loads
+from .load import SHOWN_TROUBLES, LoadSocket, connect_all, main, say
 from .results import percentile
 
 # Spaces before a number are JSON; a device's own seq needs no more digits.
 SEQ_DIGITS = 10
 TIME_DIGITS = 13
-CONNECTS_AT_ONCE = 50
 TICK_SECONDS = 0.002
 
 
@@ -43,16 +42,10 @@ reply_decoder = msgspec.json.Decoder(Reply)
 
 
 @dataclass
-class Load:
-    """All sockets of this process, and what they measured."""
+class Load(loads.Load):
+    """All devices of this process, and what they measured."""
 
-    job: dict[str, Any]
-    is_measuring: bool = False
-    frames: int = 0
     latencies: list[float] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
-    open: int = 0
-    all_open: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def template(batch: int) -> tuple[bytearray, int, int]:
@@ -71,10 +64,11 @@ def template(batch: int) -> tuple[bytearray, int, int]:
     return bytearray(text.encode()), text.index(seq), text.index(moment)
 
 
-class DeviceSocket(WSListener):
+class DeviceSocket(LoadSocket):
     """One device: keeps `window` batches un-acked, or sends when told."""
 
     def __init__(self, load: Load, number: int) -> None:
+        super().__init__(load)
         self._load = load
         self._number = number
         self._is_echo = bool(load.job["echo"])
@@ -90,21 +84,15 @@ class DeviceSocket(WSListener):
         self._is_running = False
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        self._transport = transport
+        super().on_ws_connected(transport)
         if self._is_echo:
-            self._opened()
+            self._load.one_is_ready()
             return
         hello = {"type": "hello", "session": f"bench-{self._number}-{time.time_ns()}"}
         hello["session"] = hello["session"][:32]
         transport.send(WSMsgType.TEXT, json.dumps(hello).encode())
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type == WSMsgType.CLOSE:
-            self._load.troubles.append(f"closed with {frame.get_close_code()}")
-            transport.disconnect()
-            return
-        if frame.msg_type != WSMsgType.TEXT:
-            return
+    def on_text(self, transport: WSTransport, frame: WSFrame) -> None:
         if self._is_echo:
             self._on_acked(self._acked + 1)
             return
@@ -114,7 +102,7 @@ class DeviceSocket(WSListener):
                 self._load.troubles.append(f"{reply.rejected_count} rejected")
             self._on_acked(reply.seq)
         elif reply.type == "welcome":
-            self._opened()
+            self._load.one_is_ready()
         elif reply.type in ("error", "bye"):
             self._load.troubles.append(f"{reply.type} {reply.code} {reply.message}")
 
@@ -132,11 +120,6 @@ class DeviceSocket(WSListener):
             self._send(now)
         else:
             self._due.append(now)
-
-    def _opened(self) -> None:
-        self._load.open += 1
-        if self._load.open == self._load.job["sockets"]:
-            self._load.all_open.set()
 
     def _on_acked(self, seq: int) -> None:
         now = time.perf_counter()
@@ -168,32 +151,17 @@ class DeviceSocket(WSListener):
         frame[self._seq_at : self._seq_at + SEQ_DIGITS] = b"%10d" % self._seq
         frame[self._time_at : self._time_at + TIME_DIGITS] = b"%13d" % self._time_ms
         self._sent_at[self._seq] = since
-        self._transport.send(WSMsgType.TEXT, frame)
+        self.transport.send(WSMsgType.TEXT, frame)
 
 
-async def connect_all(load: Load) -> list[DeviceSocket]:
-    """Open all sockets, a few at a time, and wait until each is welcomed."""
-    keys: list[str] = load.job["keys"]
-    gate = asyncio.Semaphore(CONNECTS_AT_ONCE)
-
-    async def connect(number: int) -> DeviceSocket:
-        headers = (
-            {} if load.job["echo"] else {"Authorization": f"Bearer {keys[number]}"}
-        )
-        headers["Sec-WebSocket-Protocol"] = "hub.v1.json"
-        async with gate:
-            _, listener = await ws_connect(
-                lambda: DeviceSocket(load, number),
-                load.job["url"],
-                extra_headers=headers if not load.job["echo"] else None,
-                websocket_handshake_timeout=30,
-            )
-        assert isinstance(listener, DeviceSocket)
-        return listener
-
-    sockets = await asyncio.gather(*(connect(n) for n in range(load.job["sockets"])))
-    await asyncio.wait_for(load.all_open.wait(), 120)
-    return list(sockets)
+def headers(job: dict[str, Any], number: int) -> dict[str, str]:
+    """Those of a device's handshake; an echo wants none."""
+    if job["echo"]:
+        return {}
+    return {
+        "Authorization": f"Bearer {job['keys'][number]}",
+        "Sec-WebSocket-Protocol": "hub.v1.json",
+    }
 
 
 async def pace(sockets: list[DeviceSocket], frames_per_second: float) -> None:
@@ -210,14 +178,18 @@ async def pace(sockets: list[DeviceSocket], frames_per_second: float) -> None:
         await asyncio.sleep(TICK_SECONDS)
 
 
-async def run(job: dict[str, Any]) -> dict[str, Any]:
+async def figures(job: dict[str, Any]) -> dict[str, Any]:
     load = Load(job)
-    sockets = await connect_all(load)
+    sockets = await connect_all(
+        load,
+        lambda number: DeviceSocket(load, number),
+        lambda number: headers(job, number),
+    )
     say("ready")
     if job["idle"]:
         # Hold them until the other side has looked.
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
-        return {"troubles": load.troubles[:5]}
+        return {"troubles": load.troubles[:SHOWN_TROUBLES]}
     for each in sockets:
         each.start()
     pacing = None
@@ -242,15 +214,13 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
         "p50_ms": percentile(latencies, 0.5) * 1000,
         "p99_ms": percentile(latencies, 0.99) * 1000,
         "acked": sum(each._acked for each in sockets) * job["batch"],
-        "troubles": load.troubles[:5],
+        "troubles": load.troubles[:SHOWN_TROUBLES],
     }
 
 
-def say(word: str) -> None:
-    print(word, flush=True)
+async def run(job: dict[str, Any]) -> None:
+    say(json.dumps(await figures(job)))
 
 
 if __name__ == "__main__":
-    # No cycles are made here; a collection would be measured as the hub's latency.
-    gc.disable()
-    say(json.dumps(uvloop.run(run(json.loads(sys.stdin.readline())))))
+    main(run)

@@ -11,7 +11,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from msgspec import inspect
 
 from hub_project import env
-from telemetry import checks, conf
+from telemetry import checks, conf, counters
+from telemetry.ingest import batch
 from telemetry.protocol import close_codes, errors, messages
 from telemetry.routing import websocket_urlpatterns
 
@@ -55,7 +56,39 @@ def test_variable_has_its_row(name):
 
 @pytest.mark.parametrize("error", errors.ERRORS, ids=lambda each: each.code)
 def test_error_has_its_row(error):
-    assert f"| `{error.code}` |" in page("errors.md")
+    start = f"| `{error.code}` | {'yes' if error.retryable else 'no'} "
+    row = f"{start}| {error.http_status} | {error.close_code} |"
+    assert row in page("errors.md")
+
+
+def rows_below(heading: str, name: str) -> list[str]:
+    """The names in the first column of the tables below a heading of a page."""
+    section = page(name).split(f"# {heading}\n")[1].split("\n#")[0]
+    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("heading", "name"),
+    [
+        ("Reasons for refused readings", "errors.md"),
+        ("Refused readings", "protocol.md"),
+    ],
+)
+def test_reasons_for_refused_readings_have_their_rows(heading, name):
+    reasons = [
+        value
+        for constant, value in vars(batch).items()
+        if constant.isupper() and isinstance(value, str)
+    ]
+    assert len(reasons) >= 5
+    assert sorted(rows_below(heading, name)) == sorted(reasons)
+
+
+def test_counters_have_their_rows():
+    source = Path(counters.__file__).read_text("utf-8")
+    names = re.findall(r'"(telemetry_\w+)"', source)
+    assert len(names) >= 18
+    assert sorted(rows_below("Counters", "errors.md")) == sorted(names)
 
 
 @pytest.mark.parametrize("code", close_codes.CATALOGUE)

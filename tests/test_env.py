@@ -222,6 +222,14 @@ class TestSecretKey:
         assert len(keys) == 1
         assert [each.name for each in (tmp_path / "var").iterdir()] == ["secret_key"]
 
+    def test_short_one_is_told_without_showing_it(self, tmp_path):
+        with pytest.raises(ImproperlyConfigured) as caught:
+            env.read_secret_key({"SECRET_KEY": "s3cret" * 5}, tmp_path)
+        told = "SECRET_KEY: expected at least 32 characters, got 30."
+        assert str(caught.value) == told
+        long = "s3cret" * 6
+        assert env.read_secret_key({"SECRET_KEY": long}, tmp_path) == long
+
     def test_two_installations_differ(self, tmp_path):
         assert env.read_secret_key({}, tmp_path / "a") != env.read_secret_key(
             {}, tmp_path / "b"
@@ -246,6 +254,17 @@ class TestRest:
     def test_unknown_name_is_told(self):
         with pytest.raises(ImproperlyConfigured, match="^HUB_PROT: expected one of"):
             env.check_names({"HUB_PROT": "80", "HOME": "/"})
+
+    @pytest.mark.parametrize(
+        "name, near", [("HUB_PROT", "HUB_PORT"), ("HUB_DATADIR", "HUB_DATA_DIR")]
+    )
+    def test_unknown_name_near_a_known_one_gets_a_hint(self, name, near):
+        with pytest.raises(ImproperlyConfigured, match=f"Did you mean {near}\\?$"):
+            env.check_names({name: "80"})
+
+    def test_unknown_name_far_from_all_gets_none(self):
+        with pytest.raises(ImproperlyConfigured, match="got an unknown name\\.$"):
+            env.check_names({"HUB_XYZZY": "80"})
 
     def test_data_dir_has_to_be_a_directory(self, tmp_path):
         (tmp_path / "file").touch()

@@ -7,11 +7,12 @@ import os
 import secrets
 import sys
 import time
+from contextlib import suppress
 
 from websockets.sync.client import connect
 
 head = {"Authorization": "Bearer " + os.environ["HUB_KEY"]}
-with connect(sys.argv[1], additional_headers=head) as hub:
+with connect(sys.argv[1], additional_headers=head) as hub, suppress(KeyboardInterrupt):
     hub.send(json.dumps({"type": "hello", "session": secrets.token_hex(8)}))
     print(hub.recv(), flush=True)
     for seq in itertools.count(1):
