@@ -142,7 +142,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("PRESENCE_SECONDS", 5.0, "s", 0.1, MINUTE,
             "How often presence (online, last seen) is written to the database.",
             "One batch instead of a row a message."),
-    Setting("GATHER_MS", 3.0, "ms", 0, 20,
+    Setting("GATHER_MS", 2.0, "ms", 0, 20,
             "How long a quiet hub waits for more readings before it commits.",
             "Frames of the same moment share one disk sync."),
     Setting("COMMIT_READINGS", 20_000, "readings", 1_000, 1_000_000,
