@@ -132,6 +132,15 @@ class TestStored:
         assert len(answer.body["rejected"]) == 32
         assert len(device_hub.stored(known)["n"]) == 500
 
+    def test_a_refusal_in_a_list_says_which_message_it_was(self, device_hub: DeviceHub):
+        known = device_hub.new()
+        good, bad = {"values": {"n": 1}}, {"values": {"n": "no"}}
+        alone = post(device_hub, known, good).body
+        assert alone == {"accepted": 1, "rejected": [], "rejected_count": 0}
+        answer = post(device_hub, known, [good, bad]).body
+        refused = {"message": 1, "row": 0, "metric": "n", "reason": "bad_type"}
+        assert answer == {"accepted": 1, "rejected": [refused], "rejected_count": 1}
+
     def test_request_of_10000_readings_and_not_one_more(self, device_hub: DeviceHub):
         known = device_hub.new()
         rows = [[at, at] for at in range(LIMITS.batch_rows)]
