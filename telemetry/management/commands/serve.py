@@ -42,7 +42,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        listener = self._listen()
+        with self._listen() as listener:
+            self._serve(listener, options)
+
+    def _serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
         password = None
         with _needing_database():
             if options["setup"]:
