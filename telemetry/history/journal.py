@@ -21,6 +21,7 @@ from django.db import IntegrityError, transaction
 
 from .. import counters
 from .models import Journal, TextReading, Writer
+from .pack import Corrupt
 from .tick import Columns, Floats, Int32s, Int64s, sort_columns
 
 logger = logging.getLogger(__name__)
@@ -39,10 +40,6 @@ class Mark(msgspec.Struct, frozen=True):
 
 SessionKey = tuple[int, str]
 _marks_decoder = msgspec.msgpack.Decoder(list[tuple[int, str, int, int | None]])
-
-
-class Corrupt(Exception):
-    """A journal row whose columns or marks have the form of no known version."""
 
 
 @dataclass(slots=True)
@@ -104,11 +101,12 @@ def readable_columns(
     try:
         return decode_columns(row)
     except Corrupt as error:
-        _tell_corrupt(writer, number, error)
+        tell_corrupt(writer, number, error)
         return None
 
 
-def _tell_corrupt(writer: int, number: int, error: Corrupt) -> None:
+def tell_corrupt(writer: int, number: int, error: Corrupt) -> None:
+    """Count and log a row that cannot be read."""
     counters.CORRUPT_ROWS.inc()
     logger.error("journal row %s/%s is corrupt: %s", writer, number, error)
 
@@ -222,7 +220,7 @@ def unfolded_marks(writer: Writer) -> Iterator[dict[SessionKey, Mark]]:
         try:
             yield decode_marks(marks)
         except Corrupt as error:
-            _tell_corrupt(writer.id, number, error)
+            tell_corrupt(writer.id, number, error)
 
 
 def rows_after(

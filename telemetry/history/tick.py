@@ -7,6 +7,7 @@ value (float64), in order of arrival.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,37 @@ def sort_columns(series: Int32s, times_us: Int64s, values: Floats) -> Columns:
     np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
     starts = np.flatnonzero(is_first)
     return Columns(ordered, times_us[order], values[order], ordered[starts], starts)
+
+
+def without_repeats(columns: Columns) -> Columns:
+    """The columns without exact repeats; of equal readings the first is kept.
+
+    A reading is (series, time, value), bit for bit: 0.0 and −0.0 are two.
+    """
+    series, times_us = columns.series, columns.times_us
+    is_same_time = (times_us[1:] == times_us[:-1]) & (series[1:] == series[:-1])
+    if not is_same_time.any():
+        return columns
+    is_repeat = repeats(times_us, columns.values, series)
+    kept = ~is_repeat
+    return sort_columns(series[kept], times_us[kept], columns.values[kept])
+
+
+def repeats(
+    times_us: Int64s, values: Floats, series: Int32s | None = None
+) -> npt.NDArray[np.bool_]:
+    """Which readings repeat an earlier one exactly. Of one series, or several."""
+    bits = np.ascontiguousarray(values).view(np.int64)
+    keys: list[npt.NDArray[Any]] = [bits, times_us]
+    if series is not None:
+        keys.append(series)
+    order = np.lexsort(keys)
+    is_same = np.ones(max(len(order) - 1, 0), dtype=bool)
+    for key in keys:
+        is_same &= key[order[1:]] == key[order[:-1]]
+    is_repeat = np.zeros(len(order), dtype=bool)
+    is_repeat[order[1:]] = is_same
+    return is_repeat
 
 
 NO_READINGS = sort_columns(

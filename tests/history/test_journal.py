@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from telemetry import counters
 from telemetry.history import journal
-from telemetry.history.journal import Corrupt, Mark, Row
+from telemetry.history.journal import Mark, Row
 from telemetry.history.models import Journal, TextReading
+from telemetry.history.pack import Corrupt
 
 from .rows import NOW_US, bits, gathered, write
 
