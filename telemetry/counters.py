@@ -31,6 +31,11 @@ SEQ_HOLES = Counter(
 CORRUPT_ROWS = Counter(
     "telemetry_corrupt_rows_total", "Journal rows that could not be read back."
 )
+SEALED = Counter("telemetry_sealed_total", "Readings that went from journal to blocks.")
+UNSEALED = Gauge("telemetry_unsealed", "Readings in the journal, as last counted.")
+CORRUPT_BLOCKS = Counter(
+    "telemetry_corrupt_blocks_total", "Blocks of readings that could not be read back."
+)
 
 # Sockets.
 SLOW_READERS = Counter(

@@ -11,21 +11,27 @@ from .devices.models import (
     Series,
 )
 from .history.models import (
+    Block,
     DeviceSession,
+    Fault,
     Journal,
+    Lease,
     SeriesHead,
     TextReading,
     Writer,
 )
 
 __all__ = [
+    "Block",
     "Credential",
     "Device",
     "DeviceGroup",
     "DevicePresence",
     "DeviceSession",
+    "Fault",
     "GroupAccess",
     "Journal",
+    "Lease",
     "Metric",
     "Preferences",
     "Series",

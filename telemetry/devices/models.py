@@ -146,6 +146,13 @@ class DeviceGroup(Changed):
         validators=[MinValueValidator(1)],
         help_text=_("Unset: the hub's default."),
     )
+    tier_days = models.PositiveIntegerField(
+        _("days of 5-minute summaries"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("Unset: the hub's default."),
+    )
     auto_create = models.BooleanField(
         _("new metrics make new series"),
         default=True,

@@ -81,3 +81,80 @@ class TextReading(models.Model):
         indexes = [
             models.Index(fields=["series_id", "time_us"], name="text_by_series_time")
         ]
+
+
+class Block(models.Model):
+    """Up to 16,384 readings of one series by time, compressed; or rows of a tier.
+
+    The summary is over all its readings; see `summary.py`. Blocks of one series and
+    resolution may touch and, where a block could not be read, overlap.
+    """
+
+    series_id = models.IntegerField()
+    # What one row covers, in seconds; 0: raw readings.
+    resolution_seconds = models.IntegerField(default=0)
+    # The times of the first and the last reading, µs since the epoch.
+    start_us = models.BigIntegerField()
+    # Tells blocks apart that start at one time (a stuck clock).
+    part = models.IntegerField(default=0)
+    end_us = models.BigIntegerField()
+    # How many rows `data` holds; of raw readings the same as `count`.
+    length = models.IntegerField()
+    count = models.BigIntegerField()
+    minimum = models.FloatField()
+    maximum = models.FloatField()
+    sum = models.FloatField()
+    first = models.FloatField()
+    last = models.FloatField()
+    increase = models.FloatField()
+    # Value times seconds, each value held until the next.
+    integral = models.FloatField()
+    # Among the last ones of its series: new readings may be merged into it.
+    is_open = models.BooleanField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["series_id", "resolution_seconds", "start_us", "part"],
+                name="block_once",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["series_id", "resolution_seconds"],
+                condition=models.Q(is_open=True),
+                name="block_open",
+            )
+        ]
+
+
+class Lease(models.Model):
+    """Who may change blocks now. `token` grows with every claim and fences it."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    token = models.BigIntegerField(default=0)
+    expires_at = models.DateTimeField()
+
+
+class Fault(models.Model):
+    """Something in the history that a person has to know of: a block that cannot
+    be read, a series that could not be sealed as usual."""
+
+    series_id = models.IntegerField()
+    resolution_seconds = models.IntegerField(default=0)
+    start_us = models.BigIntegerField()
+    end_us = models.BigIntegerField()
+    # What was expected and what was found.
+    reason = models.CharField(max_length=256)
+    noticed_at = models.DateTimeField()
+    # A person has seen it. The row stays: readers look for damaged blocks by it.
+    dismissed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["series_id", "resolution_seconds", "start_us", "end_us"],
+                name="fault_once",
+            )
+        ]

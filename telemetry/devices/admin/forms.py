@@ -80,7 +80,9 @@ class DeviceForm(SlugFromNameForm):
 class DeviceGroupForm(SlugFromNameForm):
     class Meta:
         model = DeviceGroup
-        fields: ClassVar[list[str]] = ["name", "slug", "raw_days", "auto_create"]
+        fields: ClassVar[list[str]] = [
+            *("name", "slug", "raw_days", "tier_days", "auto_create"),
+        ]
 
     def make_slug(self, name: str) -> str:
         return group_slug_for(name)

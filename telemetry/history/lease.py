@@ -1,0 +1,81 @@
+"""One worker at a time changes blocks: a claim with a token that fences it.
+
+Sealing, tiers, retention and removal share the lease. Each of their write
+transactions begins by touching the lease row with its own token. A worker that
+slept through its lease finds another's token there, and changes nothing any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from .models import Lease
+
+NAME = "history"
+# Touched with every write, some milliseconds apart; a pass never pauses this long.
+SECONDS = 60.0
+
+
+class LeaseLost(Exception):
+    """Another worker has claimed the lease: stop, it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A claim of this worker."""
+
+    token: int
+    seconds: float = SECONDS
+    name: str = NAME
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A write transaction that only the holder can make. Raises LeaseLost."""
+        with transaction.atomic():
+            self.touch()
+            yield
+
+    def touch(self) -> None:
+        """Make sure of the claim, and prolong it. Inside a transaction."""
+        until = timezone.now() + timedelta(seconds=self.seconds)
+        mine = Lease.objects.filter(name=self.name, token=self.token)
+        if not mine.update(expires_at=until):
+            raise LeaseLost(f"expected token {self.token} in the lease {self.name}")
+
+    def release(self) -> None:
+        """Let the next one claim at once. Not holding it any more is no error."""
+        Lease.objects.filter(name=self.name, token=self.token).update(
+            expires_at=timezone.now()
+        )
+
+
+def claim(seconds: float = SECONDS, name: str = NAME) -> Held | None:
+    """The lease, or None while another worker holds it. Raises DatabaseError."""
+    now = timezone.now()
+    Lease.objects.get_or_create(name=name, defaults={"expires_at": now})
+    free = Lease.objects.filter(name=name, expires_at__lte=now)
+    with transaction.atomic():
+        if not free.update(
+            token=F("token") + 1, expires_at=now + timedelta(seconds=seconds)
+        ):
+            return None
+        token = Lease.objects.values_list("token", flat=True).get(name=name)
+    return Held(token, seconds, name)
+
+
+@contextmanager
+def claimed(seconds: float = SECONDS, name: str = NAME) -> Iterator[Held | None]:
+    """`claim`, and `release` at the end."""
+    held = claim(seconds, name)
+    try:
+        yield held
+    finally:
+        if held is not None:
+            held.release()
