@@ -1,12 +1,14 @@
-"""`/g/<slug>/readings.json`: the history that a live page begins with.
+"""`/g/<slug>/readings.json`: the history that the charts of a group's page show.
 
-GET with from and to (ms, UTC) and, to load one chart, name and unit; points (2 to
-2,000) bounds what comes for each series. Answers {from, to, count, series: {id:
-{times: [ms…], values: […]}}}: count is how many readings there are in the range,
-also where fewer points came. What would make the hub read too much is refused: 413.
+GET with from and to (ms, UTC); points bounds what comes for each series; name and
+unit ask for one chart, width (ms) for buckets of a width that a chart has already.
+See docs/topics/dashboard.md for the answer. What would make the hub read too much is
+refused: 413.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import msgspec
 from django.contrib.auth.decorators import login_required
@@ -20,24 +22,28 @@ from django.views.decorators.http import require_safe
 from .. import conf
 from ..devices.access import visible_groups
 from ..devices.models import DeviceGroup, Kind, Series
-from ..history.tick import Int64s
-from . import paging
+from ..history.queries.buckets import Answer, BadRange, TooMuch, read_buckets
+from . import turns
 from .hub import hub_of
+from .wire import encode
 
 MAX_POINTS = 2_000
 MIN_POINTS = 50
-# What one answer may hold: a megabyte or two on the wire.
+# What one answer may hold: a megabyte or two on the wire. A bucket is as long as two
+# readings.
 MAX_POINTS_TOTAL = 200_000
-# The live page asks for an hour; a day is what a browser can hold of raw readings.
-MAX_SPAN_MS = 86_400_000
+# Ten years, and what a page asks for beyond now.
+MAX_SPAN_MS = 3_660 * 86_400_000
+MIN_WIDTH_MS = 100
 
 
 class Range(msgspec.Struct, frozen=True):
-    """What is asked for; times in ms."""
+    """What is asked for; times in ms. width_ms 0: the hub chooses."""
 
     from_ms: int
     to_ms: int
     points: int
+    width_ms: int
 
 
 @require_safe
@@ -45,46 +51,53 @@ class Range(msgspec.Struct, frozen=True):
 @login_required
 @gzip_page
 def group_readings(request: HttpRequest, slug: str) -> HttpResponse:
-    """The readings of a group's numbers and booleans in a range."""
+    """The readings of a group's numbers and booleans in a range, or their summaries."""
     group = get_object_or_404(visible_groups(request.user), slug=slug)
     asked = _range(request)
     if isinstance(asked, str):
         return JsonResponse({"error": asked}, status=400)
-    series_ids = _series_ids(request, group)
-    points = min(
-        asked.points, max(MIN_POINTS, MAX_POINTS_TOTAL // (len(series_ids) or 1))
-    )
-    most = paging.most_series((asked.to_ms - asked.from_ms) * 1000)
-    if len(series_ids) > most:
-        return _too_many_series(most, len(series_ids))
-    hub = hub_of(request)
+    kinds = _kinds(request, group)
+    most_series = MAX_POINTS_TOTAL // MIN_POINTS
+    if len(kinds) > most_series:
+        return _too_many_series(most_series, len(kinds))
     most_readings = int(conf.value("READ_READINGS"))
     try:
-        found = paging.read_thin(
-            series_ids,
-            asked.from_ms * 1000,
-            asked.to_ms * 1000,
-            points=points,
-            most_readings=most_readings,
-            tail=hub.tail if hub else None,
-        )
-    except paging.TooMuch:
+        with turns.turn():
+            answer = _read(request, asked, kinds, most_readings)
+    except TooMuch:
         return _too_many_readings(most_readings)
-    except paging.Busy:
+    except BadRange as error:
+        return JsonResponse({"error": str(error)}, status=400)
+    except turns.Busy:
         return _busy()
-    body = {
-        "from": asked.from_ms,
-        "to": asked.to_ms,
-        "count": found.count,
-        "series": {
-            str(series_id): {"times": _ms(times_us), "values": values.tolist()}
-            for series_id, (times_us, values) in found.series.items()
-        },
-    }
-    return HttpResponse(msgspec.json.encode(body), content_type="application/json")
+    body = encode(answer, _booleans(kinds))
+    return HttpResponse(body, content_type="application/json")
 
 
-def _series_ids(request: HttpRequest, group: DeviceGroup) -> list[int]:
+def _read(
+    request: HttpRequest, asked: Range, kinds: Mapping[int, str], most_readings: int
+) -> Answer:
+    hub = hub_of(request)
+    most_points = max(MIN_POINTS, MAX_POINTS_TOTAL // (len(kinds) or 1))
+    return read_buckets(
+        kinds,
+        asked.from_ms * 1000,
+        asked.to_ms * 1000,
+        min(asked.points, most_points),
+        tail=hub.tail if hub else None,
+        width_us=asked.width_ms * 1000 or None,
+        most_readings=most_readings,
+        # Means need none: without it they take half the time.
+        with_area=_booleans(kinds),
+    )
+
+
+def _booleans(kinds: Mapping[int, str]) -> set[int]:
+    return {series for series, kind in kinds.items() if kind == Kind.BOOLEAN}
+
+
+def _kinds(request: HttpRequest, group: DeviceGroup) -> dict[int, str]:
+    """The kind of each series that is asked for, by id."""
     series = (
         Series.objects.alive()
         .filter(device__groups=group, device__deleted_at=None)
@@ -94,11 +107,11 @@ def _series_ids(request: HttpRequest, group: DeviceGroup) -> list[int]:
         series = series.filter(
             name=request.GET["name"], unit=request.GET.get("unit", "")
         )
-    return list(series.values_list("pk", flat=True))
+    return dict(series.values_list("pk", "kind"))
 
 
 def _too_many_series(most: int, got: int) -> HttpResponse:
-    text = _("expected at most %(most)d series for a range this long, got %(got)d")
+    text = _("expected at most %(most)d series, got %(got)d: choose one chart by name")
     return JsonResponse({"error": text % {"most": most, "got": got}}, status=413)
 
 
@@ -118,7 +131,8 @@ def _busy() -> HttpResponse:
 def _range(request: HttpRequest) -> Range | str:
     """The range, or a sentence that says what is wrong with it."""
     numbers: dict[str, int] = {}
-    for name, default in (("from", None), ("to", None), ("points", str(MAX_POINTS))):
+    defaults = {"from": None, "to": None, "points": str(MAX_POINTS), "width": "0"}
+    for name, default in defaults.items():
         text = request.GET.get(name, default)
         if text is None or not text.isascii() or not text.isdigit() or len(text) > 15:
             return _("%(name)s: expected a whole number, got “%(text)s”") % {
@@ -126,18 +140,18 @@ def _range(request: HttpRequest) -> Range | str:
                 "text": "" if text is None else text[:32],
             }
         numbers[name] = int(text)
-    if not 0 < numbers["to"] - numbers["from"] <= MAX_SPAN_MS:
-        return _("expected from before to, at most %(hours)d hours apart") % {
-            "hours": MAX_SPAN_MS // 3_600_000
+    span_ms = numbers["to"] - numbers["from"]
+    if not 0 < span_ms <= MAX_SPAN_MS:
+        return _("expected from before to, at most %(days)d days apart") % {
+            "days": MAX_SPAN_MS // 86_400_000
+        }
+    width_ms = numbers["width"]
+    # One bucket more than points: a range touches a part of the first and the last.
+    least_ms = max(MIN_WIDTH_MS, -(-span_ms // (MAX_POINTS + 1)))
+    if width_ms and not least_ms <= width_ms:
+        return _("width: expected at least %(least)d ms, got %(got)d") % {
+            "least": least_ms,
+            "got": width_ms,
         }
     points = min(max(numbers["points"], 2), MAX_POINTS)
-    return Range(numbers["from"], numbers["to"], points)
-
-
-def _ms(times_us: Int64s) -> list[int] | list[float]:
-    """Milliseconds, as integers where all are whole: shorter, and the usual case."""
-    if (times_us % 1000).any():
-        fractions: list[float] = (times_us / 1000).tolist()
-        return fractions
-    whole: list[int] = (times_us // 1000).tolist()
-    return whole
+    return Range(numbers["from"], numbers["to"], points, width_ms)

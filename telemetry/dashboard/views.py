@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 
 from ..devices.access import visible_devices, visible_groups
 from ..devices.models import Device, DeviceGroup
+from . import picker
 from .group_values import ValueTable, value_table
 
 
@@ -63,6 +64,8 @@ def group(request: HttpRequest, slug: str) -> HttpResponse:
         "table": table,
         "now": timezone.now(),
         "config": _config(request, shown, table),
+        "presets": picker.presets(request.GET, is_young=table.is_young),
+        "dates": picker.dates(request.GET),
         **_addresses(),
     }
     return render(request, "telemetry/group.html", context)
@@ -122,4 +125,5 @@ def _config(
         "zone": timezone.get_current_timezone_name(),
         "catalogue": table.catalogue,
         "isYoung": table.is_young,
+        "nowMs": int(timezone.now().timestamp() * 1000),
     }

@@ -17,7 +17,7 @@ from django.utils import timezone
 from ..devices import credentials
 from ..devices.models import Credential, Device, DeviceGroup, Kind, Series
 from ..history.models import SeriesHead
-from ..history.query import read_sync
+from ..history.queries.query import read_sync
 from ..protocol import clock
 
 # A process that was killed could not take its keys back: they end by themselves.

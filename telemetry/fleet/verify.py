@@ -11,7 +11,7 @@ from django.db.models import Min
 from ..devices.models import Series
 from ..history.journal import decode_columns, from_us, rows_after
 from ..history.models import Journal, TextReading
-from ..history.query import read_sync
+from ..history.queries.query import read_sync
 from .ledger import Floats, Int64s, Ledger, Tally
 
 # Readings held at once.

@@ -6,17 +6,22 @@ clock runs an hour ahead freezes nothing (design: Clocks).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from django.db.models import QuerySet
 
 from .models import SeriesHead
+from .raw_from import RawFrom
 from .tick import Columns, Floats, Int64s, Tick
 
 Bools = npt.NDArray[np.bool_]
 _NEVER = np.iinfo(np.int64).min
+# Rows of one short statement: a few milliseconds.
+RAW_FROM_PAGE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,24 @@ class Head:
     time_us: int
     received_us: int
     value: float | str
+
+
+class HeadRow(NamedTuple):
+    """A row of SeriesHead: making a model's instance takes five times as long."""
+
+    series_id: int
+    time_us: int
+    effective_us: int
+    received_us: int
+    value: float | None
+    text: str
+    raw_from_us: int | None = None
+
+
+def head_rows(heads: QuerySet[SeriesHead]) -> Iterator[HeadRow]:
+    """The rows of a query."""
+    rows = heads.values_list(*HeadRow._fields)
+    yield from map(HeadRow._make, rows.iterator(chunk_size=2_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +65,8 @@ class Moved:
     def __len__(self) -> int:
         return len(self.series)
 
-    def rows(self, start: int = 0, stop: int | None = None) -> list[SeriesHead]:
-        """Unsaved rows of a part of the heads."""
+    def rows(self, start: int = 0, stop: int | None = None) -> list[HeadRow]:
+        """Rows of a part of the heads."""
         columns = (
             self.series,
             self.times_us,
@@ -53,13 +76,13 @@ class Moved:
         )
         parts = (column[start:stop].tolist() for column in columns)
         return [
-            SeriesHead(
-                series_id=series,
-                time_us=time_us,
-                effective_us=effective_us,
-                received_us=received_us,
-                value=None if series in self.texts else value,
-                text=self.texts.get(series, ""),
+            HeadRow(
+                series,
+                time_us,
+                effective_us,
+                received_us,
+                None if series in self.texts else value,
+                self.texts.get(series, ""),
             )
             for series, time_us, effective_us, received_us, value in zip(
                 *parts, strict=True
@@ -82,6 +105,7 @@ class Heads:
         self._texts: dict[int, str] = {}
         self._has_changed: Bools = np.zeros(1024, np.bool_)
         self.newest_received_us = 0
+        self.raw_from = RawFrom()
 
     def current(self, series_ids: Iterable[int]) -> dict[int, Head]:
         """The last readings of those of `series_ids` that have one."""
@@ -189,11 +213,13 @@ class Heads:
         tick.texts.extend(newest.values())
         tick.late.extend((series, *span) for series, span in late.items())
 
-    def restore(self, rows: Iterable[SeriesHead]) -> None:
+    def restore(self, rows: Iterable[HeadRow | SeriesHead]) -> None:
         """Take over what an earlier process has written; newer values stay."""
         for row in rows:
             self._grow(row.series_id)
             self.newest_received_us = max(self.newest_received_us, row.received_us)
+            if row.raw_from_us is not None:
+                self.raw_from.move(row.series_id, row.raw_from_us)
             if row.effective_us < self._effective_us[row.series_id]:
                 continue
             self._effective_us[row.series_id] = row.effective_us
@@ -238,3 +264,25 @@ class Heads:
         self._times_us = np.concatenate([self._times_us, zeros])
         self._received_us = np.concatenate([self._received_us, zeros])
         self._values = np.concatenate([self._values, np.zeros(more)])
+
+
+def raw_from_rows(after_series: int = 0) -> list[tuple[int, int]]:
+    """(series id, µs since the epoch) of thinned series, ascending: a page of them.
+
+    Any process may have thinned them. Blocks; raises DatabaseError.
+    """
+    rows = SeriesHead.objects.filter(
+        series_id__gt=after_series, raw_from_us__isnull=False
+    )
+    page = rows.order_by("series_id").values_list("series_id", "raw_from_us")
+    return [(series, int(from_us or 0)) for series, from_us in page[:RAW_FROM_PAGE]]
+
+
+def read_raw_from() -> RawFrom:
+    """From when on the readings of all series are raw. Blocks, for a few ms a page."""
+    raw_from = RawFrom()
+    last = 0
+    while page := raw_from_rows(last):
+        raw_from.move_all(page)
+        last = page[-1][0]
+    return raw_from

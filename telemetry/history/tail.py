@@ -8,7 +8,7 @@ moved about log n times. Chunks never change: a reader works on a copy of the li
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +75,27 @@ class Tail:
                 writer: (low, self._high[writer]) for writer, low in self._low.items()
             }
             return list(self._chunks), spans
+
+    def drop_sealed(self, sealed_to: Mapping[int, int]) -> None:
+        """Forget chunks that blocks hold: by writer, the rows up to a number.
+
+        A chunk with a row that is not sealed stays: a reading found twice is one.
+        """
+        with self._lock:
+            kept: list[Chunk] = []
+            for chunk in self._chunks:
+                if chunk.last <= sealed_to.get(chunk.writer, 0):
+                    self._readings -= len(chunk.columns)
+                    self._low[chunk.writer] = max(
+                        chunk.last, self._low.get(chunk.writer, 0)
+                    )
+                else:
+                    kept.append(chunk)
+            self._chunks = kept
+            for writer, sealed in sealed_to.items():
+                if self._high.get(writer, sealed + 1) <= sealed:
+                    # All of it is in blocks: nothing of it is to be looked for here.
+                    self._low[writer] = self._high[writer]
 
     def load(self, own_writer: int) -> None:
         """Read what other writers have in the journal by now, newest first."""

@@ -14,7 +14,7 @@ from typing import TypeVar
 from django.db import connection, transaction
 from django.db.models import Count
 
-from .heads import Heads, Moved
+from .heads import HeadRow, Heads, Moved, head_rows
 from .journal import (
     Mark,
     SessionKey,
@@ -165,7 +165,7 @@ def _mark_folded(writer: int, number: int, now_us: int) -> None:
 
 def recover(heads: Heads, writer: int, now_us: int, keep: int) -> None:
     """At a start: load the heads, and fold what earlier writers left unfolded."""
-    heads.restore(SeriesHead.objects.iterator(chunk_size=2_000))
+    heads.restore(head_rows(SeriesHead.objects.all()))
     newest = Journal.objects.order_by("-received_at").values_list("received_at")[:1]
     for (received_at,) in newest:
         heads.newest_received_us = max(heads.newest_received_us, to_us(received_at))
@@ -178,31 +178,45 @@ def recover(heads: Heads, writer: int, now_us: int, keep: int) -> None:
         _mark_recovered(earlier, number, now_us)
 
 
+def is_dead(writer: Writer, now_us: int) -> bool:
+    """Whether a writer has given no sign of life for DEAD_US."""
+    return to_us(writer.heartbeat_at) < now_us - DEAD_US
+
+
+def fold_for(writer: Writer, now_us: int, keep: int) -> None:
+    """Fold what another writer has left unfolded; rows only move forward."""
+    heads = Heads()
+    number, marks = _replay(heads, writer)
+    for step in _row_steps(marks, heads.take_changed(), now_us, keep):
+        step()
+    _mark_recovered(writer, number, now_us)
+
+
 def _mark_recovered(writer: Writer, number: int, now_us: int) -> None:
     """Say of another's rows up to `number` that they are folded, or that it ended.
 
     Its heartbeat stays its own: how long it has been silent is what ends it. One
     that showed a sign of life in between is left alone.
     """
-    is_dead = to_us(writer.heartbeat_at) < now_us - DEAD_US
+    ended_at = from_us(now_us) if is_dead(writer, now_us) else None
     Writer.objects.filter(
         id=writer.id,
         ended_at=None,
         heartbeat_at=writer.heartbeat_at,
         folded_to__lte=number,
-    ).update(folded_to=number, ended_at=from_us(now_us) if is_dead else None)
+    ).update(folded_to=number, ended_at=ended_at)
 
 
-def read_heads(series_ids: Collection[int]) -> list[SeriesHead]:
+def read_heads(series_ids: Collection[int]) -> list[HeadRow]:
     """The last values of some series as all processes know them, for `restore`.
 
     Reads what is folded and replays what is not: at most half a minute of each
     writer. Blocks: call it on a thread.
     """
     wanted = set(series_ids)
-    folded: list[SeriesHead] = []
+    folded: list[HeadRow] = []
     for some in _slices(sorted(wanted)):
-        folded += SeriesHead.objects.filter(series_id__in=some)
+        folded += head_rows(SeriesHead.objects.filter(series_id__in=some))
     scratch = Heads()
     scratch.restore(folded)
     for writer in Writer.objects.filter(ended_at=None):

@@ -23,7 +23,7 @@ from ..devices.access import Topics
 from ..devices.entries import Change, GroupEntry
 from ..devices.presence import Presence
 from ..devices.registry import Registry
-from ..history.models import SeriesHead
+from ..history.heads import HeadRow
 from ..history.tick import Tick
 from ..history.watermarks import read_heads
 from ..protocol import close_codes
@@ -402,7 +402,7 @@ class Feed:
 NOTHING = merge([])
 
 
-def _read_heads_and_close(series_ids: Collection[int]) -> list[SeriesHead]:
+def _read_heads_and_close(series_ids: Collection[int]) -> list[HeadRow]:
     try:
         return read_heads(series_ids)
     finally:

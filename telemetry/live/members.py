@@ -9,8 +9,7 @@ from typing import Protocol
 from ..devices.entries import DeviceEntry, GroupEntry
 from ..devices.presence import Presence
 from ..devices.registry import Registry
-from ..history.heads import Head
-from ..history.models import SeriesHead
+from ..history.heads import Head, HeadRow
 from ..protocol import names
 from .state import DeviceRow, HeadRows, SeriesRow
 
@@ -23,7 +22,7 @@ class Heads(Protocol):
     """The last values that this process knows; see `history.heads`."""
 
     def current(self, series_ids: Iterable[int]) -> dict[int, Head]: ...
-    def restore(self, rows: Iterable[SeriesHead]) -> None: ...
+    def restore(self, rows: Iterable[HeadRow]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from telemetry import conf
-from telemetry.dashboard import paging
+from telemetry.dashboard import readings, turns
 from telemetry.devices.models import DeviceGroup, Series
 from telemetry.history.journal import encode_columns
 from telemetry.history.models import Journal
+from telemetry.history.queries.buckets import Missing, read_buckets
 
 from .conftest import NOON_US, add_device
 
@@ -55,20 +56,22 @@ def get(people, sign_in):
     return got
 
 
-def test_answers_the_readings_of_the_range(series, get):
+def test_few_readings_come_as_they_are(series, get):
     temp, door = series["temp"], series["door"]
     commit((temp, 0, 20.0), (temp, 1_000_000, 21.5), (door, 500_000, 1.0))
-    commit((temp, 59_999_000, 22.0), (temp, 60_000_000, 99.0), (temp, -1, 98.0))
+    commit((temp, 59_999_000, 22.0), (temp, 60_000_000, 99.0))
     status, answer = get()
     assert status == 200
-    assert answer["from"], answer["to"] == (NOON_MS, NOON_MS + 60_000)
-    assert answer["count"] == 4
+    assert (answer["from"], answer["to"]) == (NOON_MS, NOON_MS + 60_000)
+    assert (answer["count"], answer["width_ms"], answer["resolution"]) == (4, None, 0)
+    assert answer["missing"] == []
     assert answer["series"] == {
         str(temp): {
             "times": [NOON_MS, NOON_MS + 1000, NOON_MS + 59_999],
             "values": [20.0, 21.5, 22.0],
+            "before": None,
         },
-        str(door): {"times": [NOON_MS + 500], "values": [1.0]},
+        str(door): {"times": [NOON_MS + 500], "values": [1], "before": None},
     }
 
 
@@ -86,18 +89,81 @@ def test_one_chart_can_be_asked_for(series, get):
     assert answer["series"] == {}
 
 
-def test_more_readings_than_points_keep_every_spike_and_the_count(series, get):
+def test_more_readings_than_points_come_as_summaries_with_every_spike(series, get):
     rows = [(series["temp"], at * 1000, 20.0) for at in range(5_000)]
-    rows[1234] = (series["temp"], 1234 * 1000, 95.0)
+    rows[1234] = (series["temp"], 1234 * 1000, 95.5)
     commit(*rows)
     _, answer = get()
     found = answer["series"][str(series["temp"])]
-    assert answer["count"] == 5_000
-    assert len(found["times"]) <= 2_000
-    assert max(found["values"]) == 95.0
-    assert found["times"] == sorted(found["times"])
+    assert answer["count"] == sum(found["count"]) == 5_000
+    assert answer["width_ms"] == 100
+    assert found["starts"] == [NOON_MS + at * 100 for at in range(50)]
+    assert found["max"][12] == 95.5
+    assert found["mean"][12] == 20.755
+    assert found["min"] == [20.0] * 50
+    assert found["last"] == [NOON_MS + 4_999, 20.0]
     _, answer = get(points=100)
-    assert len(answer["series"][str(series["temp"])]["times"]) <= 100
+    assert answer["width_ms"] == 1_000
+
+
+def test_gaps_stay_gaps(series, get):
+    rows = [(series["temp"], at * 1000, 20.5) for at in range(5_000)]
+    commit(*rows, *((series["temp"], 50_000_000 + at, 1.5) for at in range(500)))
+    _, answer = get(points=60)
+    found = answer["series"][str(series["temp"])]
+    assert [at - NOON_MS for at in found["starts"]] == [
+        0,
+        1000,
+        2000,
+        3000,
+        4000,
+        50_000,
+    ]
+
+
+def test_a_boolean_comes_as_the_share_of_time_that_it_was_on(series, get):
+    door = series["door"]
+    commit((door, 0, 0.0), (door, 250_000, 1.0), (door, 1_500_000, 0.0))
+    commit(*((door, 2_000_000 + at, 0.0) for at in range(500)))
+    _, answer = get(points=60)
+    found = answer["series"][str(door)]
+    assert found["mean"][:2] == [0.75, 0.5]
+    assert (found["min"][0], found["max"][0]) == (0, 1)
+
+
+def test_a_chart_gets_the_width_that_it_has(series, get):
+    commit((series["temp"], 0, 20.0), (series["temp"], 11_000_000, 22.5))
+    _, answer = get(width=10_000)
+    found = answer["series"][str(series["temp"])]
+    assert answer["width_ms"] == 10_000
+    assert found["starts"] == [NOON_MS, NOON_MS + 10_000]
+    assert found["count"] == [1, 1]
+
+
+def test_a_range_of_ten_years_is_a_range(series, get):
+    commit((series["temp"], 0, 20.0))
+    status, answer = get(**{"from": NOON_MS - 3_650 * 86_400_000, "width": 604_800_000})
+    assert status == 200
+    assert answer["count"] == 1
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_comes(series, get, monkeypatch):
+    temp = series["temp"]
+    commit((temp, 0, 20.0))
+    read = read_buckets
+
+    def read_with_a_hole(*args, **options):
+        answer = read(*args, **options)
+        answer.missing.append(
+            Missing(temp, 0, NOON_US + 1_000_000, NOON_US + 2_000_500)
+        )
+        return answer
+
+    monkeypatch.setattr(readings, "read_buckets", read_with_a_hole)
+    status, answer = get()
+    assert status == 200
+    assert answer["missing"] == [[temp, NOON_MS + 1_000, NOON_MS + 2_000.5]]
+    assert answer["series"][str(temp)]["values"] == [20]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +177,11 @@ def test_more_readings_than_points_keep_every_spike_and_the_count(series, get):
         {"from": NOON_MS + 60_000},
         {"from": 0},
         {"points": "many"},
+        {"width": "-1"},
+        {"width": 99},
+        {"width": "wide"},
+        {"from": NOON_MS - 3_670 * 86_400_000},
+        {"from": NOON_MS - 86_400_000, "width": 1_000},
     ],
 )
 def test_a_wrong_range_is_told_what_was_expected(series, get, query):
@@ -124,10 +195,8 @@ def test_a_name_with_a_script_in_it_finds_nothing(series, get):
     assert answer["series"] == {}
 
 
-def test_more_series_than_a_range_may_have_are_refused_before_anything_is_read(
-    series, get, monkeypatch
-):
-    monkeypatch.setattr(paging, "MOST_PAGES", 0)
+def test_more_series_than_an_answer_may_have_are_refused(series, get, monkeypatch):
+    monkeypatch.setattr(readings, "MAX_POINTS_TOTAL", readings.MIN_POINTS)
     status, answer = get()
     assert status == 413
     assert "at most 1 series" in answer["error"]
@@ -142,13 +211,15 @@ def test_more_readings_than_a_request_may_read_are_refused(series, get, settings
     status, answer = get()
     assert status == 413
     assert "100000 readings" in answer["error"]
-    assert get(to=NOON_MS + 1_000)[0] == 200
+    before = {"from": NOON_MS - 900_000, "to": NOON_MS - 600_000}
+    assert get(**before)[0] == 200
 
 
 def test_a_busy_reader_says_when_to_ask_again(series, get, monkeypatch):
-    monkeypatch.setattr(paging, "WAIT_SECONDS", 0.01)
-    monkeypatch.setattr(paging, "_reads", threading.BoundedSemaphore(1))
-    paging._reads.acquire()
-    status, answer = get()
+    monkeypatch.setattr(turns, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(turns, "_reads", threading.BoundedSemaphore(1))
+    with turns.turn():
+        status, answer = get()
     assert status == 503
     assert "try again" in answer["error"]
+    assert get()[0] == 200

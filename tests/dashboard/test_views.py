@@ -225,3 +225,30 @@ def test_a_missing_csrf_token_is_answered_by_a_page_of_ours(plant):
     answer = Client(enforce_csrf_checks=True).post("/login", {"username": "bob"})
     assert answer.status_code == 403
     assert "<style" not in answer.content.decode()
+
+
+class TestRange:
+    def test_the_address_says_which_button_is_pressed(self, plant, people, sign_in):
+        add_device(plant, "pump")
+        text = page(sign_in(people.bob), "/g/plant?from=now-6h&to=now")
+        assert 'value="now-6h" aria-pressed="true"' in text
+        assert text.count('aria-pressed="true"') == 1
+
+    @pytest.mark.parametrize("asked", ["banana", '"><script>', "9" * 5_000, "%00"])
+    def test_a_wrong_range_is_no_error(self, plant, people, sign_in, asked):
+        add_device(plant, "pump")
+        text = page(sign_in(people.bob), f"/g/plant?from={asked}&to={asked}")
+        assert asked not in text
+
+    def test_the_script_knows_the_hubs_time_and_the_readers_zone(
+        self, plant, people, sign_in
+    ):
+        add_device(plant, "pump")
+        Preferences.objects.create(user=people.bob, time_zone="Asia/Tokyo")
+        text = page(sign_in(people.bob), "/g/plant?from=2026-11-22T14:00:00Z")
+        assert 'name="from" value="2026-11-22T23:00:00"' in text
+        found = re.search(r'id="page-config"[^>]*>(.*?)</script>', text, re.S)
+        assert found is not None
+        config = json.loads(found.group(1))
+        assert config["zone"] == "Asia/Tokyo"
+        assert abs(config["nowMs"] - time.time() * 1000) < 60_000

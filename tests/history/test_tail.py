@@ -10,11 +10,11 @@ import pytest
 from telemetry.history import tail as tails
 from telemetry.history.journal import Row
 from telemetry.history.models import Journal
-from telemetry.history.query import read_sync
+from telemetry.history.queries.query import read_sync
 from telemetry.history.tail import Chunk, Tail
 from telemetry.history.tick import sort_columns
 
-from .rows import NOW_US, bits, gathered, write
+from .rows import NOW_US, bits, columns_of, gathered, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -226,3 +226,36 @@ def test_the_newest_commit_stays_however_large_it_is():
     tail.add(1, 2, columns)
     assert len(tail) == 5
     assert tail.view()[1] == {1: (1, 2)}
+
+
+class TestDropSealed:
+    """What blocks hold need not be in memory."""
+
+    def test_chunks_up_to_the_number_go_and_the_others_stay(self) -> None:
+        tail = Tail(1_000)
+        for number in (1, 2, 3):
+            tail.add(5, number, columns_of([(1, number, 1.0)]))
+        tail.add(6, 1, columns_of([(1, 9, 1.0)]))
+        tail.drop_sealed({5: 2})
+        chunks, spans = tail.view()
+        assert [(chunk.writer, chunk.first) for chunk in chunks] == [(5, 3), (6, 1)]
+        assert spans == {5: (2, 3), 6: (0, 1)}
+        assert len(tail) == 2
+
+    def test_a_merged_chunk_stays_while_any_of_its_rows_is_unsealed(
+        self, small: None
+    ) -> None:
+        tail = Tail(1_000)
+        for number in (1, 2, 3):
+            tail.add(5, number, columns_of([(1, number, 1.0)]))
+        tail.drop_sealed({5: 2})
+        assert len(tail) == 3
+        tail.drop_sealed({5: 3})
+        assert len(tail) == 0
+        assert tail.view()[1] == {5: (3, 3)}
+
+    def test_a_writer_it_does_not_know_changes_nothing(self) -> None:
+        tail = Tail(1_000)
+        tail.add(5, 1, columns_of([(1, 1, 1.0)]))
+        tail.drop_sealed({9: 100})
+        assert tail.view()[1] == {5: (0, 1)}

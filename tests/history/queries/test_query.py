@@ -1,4 +1,4 @@
-"""telemetry.history.query: any series, any range, exactly what was stored."""
+"""telemetry.history.queries.query: any series, any range, exactly what was stored."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 
 from telemetry import counters
 from telemetry.history.models import Journal
-from telemetry.history.query import read_sync
+from telemetry.history.queries.query import read_sync
 
-from .rows import NOW_US, bits, write
+from ..rows import NOW_US, bits, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,0 +1,1 @@
+"""Any range of any series, read back: tail, journal, blocks, in this order."""

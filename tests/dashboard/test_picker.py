@@ -1,0 +1,62 @@
+"""The range picker as it comes from the server."""
+
+from __future__ import annotations
+
+import zoneinfo
+
+import pytest
+from django.utils import timezone
+
+from telemetry.dashboard.picker import PRESETS, dates, presets
+
+
+def chosen(query: dict[str, str], *, is_young: bool = False) -> list[str]:
+    return [each.value for each in presets(query, is_young=is_young) if each.is_chosen]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({}, ["now-15m"]),
+        ({"from": "now-6h"}, ["now-6h"]),
+        ({"from": "-5m"}, ["now-5m"]),
+        ({"from": "now-24h", "to": "now"}, ["now-24h"]),
+        ({"from": "now-24h", "to": "now-1h"}, []),
+        ({"from": "now-9h"}, []),
+        ({"from": "<script>"}, []),
+    ],
+)
+def test_the_button_of_the_address_is_pressed(query, found):
+    assert chosen(query) == found
+
+
+def test_a_young_group_begins_with_its_shortest_span():
+    assert chosen({}, is_young=True) == ["now-5m"]
+    assert len(presets({}, is_young=True)) == len(PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("2026-11-22T14:03:05Z", "2026-11-22T15:03:05"),
+        ("2026-11-22T14:03:05.250Z", "2026-11-22T15:03:05"),
+        ("2026-11-22T14:03", "2026-11-22T14:03"),
+        ("2026-07-22T14:03:00+02:00", "2026-07-22T14:03:00"),
+    ],
+)
+def test_dates_are_those_of_the_readers_wall_clock(text, local):
+    with timezone.override(zoneinfo.ZoneInfo("Europe/Berlin")):
+        assert dates({"from": text})[0] == local
+
+
+@pytest.mark.parametrize("text", ["", "now-6h", "banana", "9" * 400, "٢٠٢٦", "-1"])
+def test_what_is_no_date_is_the_last_hour(text):
+    start, end = dates({"from": text, "to": text})
+    assert len(start) == len(end) == 19
+    assert start < end
+
+
+def test_the_edges_of_the_calendar_are_no_error():
+    with timezone.override(zoneinfo.ZoneInfo("America/New_York")):
+        assert dates({"from": "0001-01-01T00:00:00Z"})
+        assert dates({"from": "9999-12-31T23:59:59-23:59"})
