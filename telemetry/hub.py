@@ -6,8 +6,9 @@ Nothing here does anything itself. Building is without I/O.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from django.db import DatabaseError, connection
 
@@ -15,8 +16,11 @@ from . import conf
 from .bus.switchboard import Switchboard
 from .devices.presence import Presence
 from .devices.registry import Registry
-from .history.heads import Heads
+from .history.heads import HeadRow, Heads
+from .history.raw_from import RawFrom
+from .history.room import Room
 from .history.tail import Tail
+from .history.upkeep import Upkeep
 from .ingest.door import Door
 from .ingest.pipeline import Pipeline
 from .live.feed import Feed
@@ -43,9 +47,22 @@ class Hub:
             held_bytes=int(conf.value("HELD_BYTES")),
             sessions_per_device=limits.sessions_per_device,
         )
-        self.door = Door(
-            self.registry, self.presence, self.heads, self.pipeline, limits
+        self.room = Room(
+            int(conf.value("JOURNAL_BYTES")), int(conf.value("DISK_RESERVE_BYTES"))
         )
+        self.door = Door(
+            self.registry, self.presence, self.heads, self.pipeline, self.room, limits
+        )
+        self.upkeep = Upkeep(
+            self.tail,
+            self.room,
+            self._hand_over_raw_from,
+            self._hand_over_heads,
+            seal_readings=int(conf.value("SEAL_READINGS")),
+            seal_seconds=float(conf.value("SEAL_SECONDS")),
+            sessions_per_device=limits.sessions_per_device,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -57,7 +74,8 @@ class Hub:
         await self.feed.start()
         self.pipeline.listen(self.feed.on_tick)
         await self.door.start()
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
+        self.upkeep.start()
         self._tasks = [
             loop.create_task(self._write_presence(), name="presence"),
             loop.create_task(self._load_tail(), name="tail"),
@@ -71,6 +89,7 @@ class Hub:
         loop = asyncio.get_running_loop()
         until = loop.time() + conf.value("DRAIN_SECONDS")
         await self.door.drain(conf.value("DRAIN_SECONDS"))
+        await asyncio.to_thread(self.upkeep.stop, max(0.1, until - loop.time()))
         is_drained = await self.pipeline.drain(max(0.1, until - loop.time()))
         if not is_drained:
             logger.error("stopped with readings that no commit took; none was acked")
@@ -87,6 +106,18 @@ class Hub:
         """Why the hub cannot take readings just now, in words; empty if it can."""
         reason = self.door.why_closed
         return [] if reason is None else [reason]
+
+    def _hand_over_raw_from(self, raw_from: RawFrom) -> None:
+        self._on_loop(lambda: setattr(self.heads, "raw_from", raw_from))
+
+    def _hand_over_heads(self, rows: list[HeadRow]) -> None:
+        self._on_loop(lambda: self.heads.restore(rows))
+
+    def _on_loop(self, take: Callable[[], None]) -> None:
+        """From the upkeep's thread to the loop, where alone heads are used."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # The loop has ended.
+                self._loop.call_soon_threadsafe(take)
 
     async def _write_presence(self) -> None:
         while True:

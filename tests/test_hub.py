@@ -10,7 +10,7 @@ import pytest
 
 from telemetry.history.journal import Mark
 from telemetry.history.models import Writer
-from telemetry.history.query import read_sync
+from telemetry.history.queries.query import read_sync
 from telemetry.hub import Hub
 from telemetry.ingest.batch import Batch
 from telemetry.protocol import clock

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from ..history.raw_from import RawFrom
 from ..protocol import clock
 from ..protocol.codec import PlainData, check_seq
 from ..protocol.errors import BadRequest
-from ..protocol.limits import MAX_SAFE_INTEGER, MIN_TIME_US, Limits
+from ..protocol.limits import MAX_SAFE_INTEGER, Limits
 from ..protocol.messages import Data, Rejection, Value
 
 # At most this many refused readings are listed in an `ack`; all are counted.
@@ -33,6 +34,9 @@ BAD_TYPE = "bad_type"
 BAD_TIME = "bad_time"
 TOO_LONG = "too_long"
 BAD_REQUEST = "bad_request"
+
+# Of a hub that has thinned out nothing.
+ALL_RAW = RawFrom()
 
 
 class KnownSeries(Protocol):
@@ -84,17 +88,28 @@ class Timing(Struct, frozen=True):
     """How a message's times become the hub's: all µs since the epoch.
 
     stamp_us: what a reading without a time gets. offset_us: an uptime clock's
-    anchor, 0 for clock utc.
+    anchor, 0 for clock utc. raw_from: before it a series takes no reading.
     """
 
     now_us: int
     stamp_us: int
     offset_us: int
     future_seconds: int
+    raw_from: RawFrom = ALL_RAW
 
     def latest_us(self) -> int:
         """The latest time a reading may have."""
         return self.now_us + self.future_seconds * 1_000_000
+
+    def is_too_early(self, time_us: int, series_ids: Sequence[int]) -> bool:
+        """Whether one of these series takes no reading of this time.
+
+        Nearly always answered by the first comparison.
+        """
+        raw_from = self.raw_from
+        if time_us >= raw_from.floor_us:
+            return False
+        return time_us < raw_from.floor_of(series_ids)
 
 
 def missing_metrics(
@@ -178,7 +193,9 @@ def plain_batch(
         raise NotPlain
     origin_us = timing.offset_us + clock.to_us(message.base)
     times_us = clock.row_times_us(origin_us, table[:, 0])
-    if times_us.min() < MIN_TIME_US or times_us.max() > timing.latest_us():
+    if times_us.max() > timing.latest_us() or timing.is_too_early(
+        int(times_us.min()), ids
+    ):
         raise NotPlain
     if width == 2:
         return Batch(np.full(len(rows), ids[0], np.int32), times_us, cells)
@@ -198,7 +215,7 @@ def _small_batch(
     values: list[float] = []
     for row in rows:
         time_us = origin_us + clock.to_us(row[0])
-        if not MIN_TIME_US <= time_us <= latest_us:
+        if time_us > latest_us or timing.is_too_early(time_us, ids):
             raise NotPlain
         times_us += [time_us] * len(ids)
         values += row[1:]
@@ -220,7 +237,7 @@ def _plain_instant(
         if not -MAX_SAFE_INTEGER < value < MAX_SAFE_INTEGER:
             raise NotPlain
     time_us = _instant_us(time_ms, timing)
-    if not MIN_TIME_US <= time_us <= timing.latest_us():
+    if time_us > timing.latest_us() or timing.is_too_early(time_us, ids):
         raise NotPlain
     return Batch(ids, [time_us] * len(ids), cells)
 
@@ -259,18 +276,19 @@ def detailed_batch(
         rows = message.rows or []
         times_us = _row_times_us(message.base or 0.0, rows, timing)
         columns = [[row[at + 1] for row in rows] for at in range(len(names))]
-    is_good_time = [MIN_TIME_US <= time <= timing.latest_us() for time in times_us]
+    latest_us = timing.latest_us()
     refused = Refusals()
     texts: list[tuple[int, int, str]] = []
     readings: list[tuple[int, int, float]] = []
     for name, column in zip(names, columns, strict=True):
         known = series.get(name)
+        earliest_us = timing.raw_from.floor_of([known.id] if known else ())
         for row, value in enumerate(column):
             if value is None:
                 continue
             reason = (
                 _reason_against(value, known, text_characters)
-                if is_good_time[row]
+                if earliest_us <= times_us[row] <= latest_us
                 else BAD_TIME
             )
             if reason is not None or known is None:

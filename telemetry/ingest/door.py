@@ -1,7 +1,7 @@
 """What every door for devices shares: who may come in, and what is let through.
 
 One a process. It holds the open device sockets, gives each device at most one, and
-stops them all when the database, the memory or the hub's own clock says so.
+stops them all when the database, the disk, the memory or the hub's own clock says so.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ from ..devices.presence import Presence
 from ..devices.registry import Registry
 from ..history.heads import Heads
 from ..history.journal import Mark
+from ..history.raw_from import RawFrom
+from ..history.room import Room
 from ..protocol import clock, close_codes
 from ..protocol.codec import PlainData
 from ..protocol.errors import Busy, RateLimited, Unauthorized
 from ..protocol.limits import Limits
 from ..protocol.messages import Data, MetricHint
+from ..threads import on_database_thread
 from .batch import Refusals, first_values, kind_of
 from .clock_guard import behind_us
 from .pipeline import Pipeline
@@ -67,6 +70,7 @@ class Door:
         presence: Presence,
         heads: Heads,
         pipeline: Pipeline,
+        room: Room,
         limits: Limits,
     ) -> None:
         self.registry = registry
@@ -74,6 +78,7 @@ class Door:
         self.pipeline = pipeline
         self.limits = limits
         self._heads = heads
+        self._room = room
         self._sockets: set[DeviceSocket] = set()
         self._of_device: dict[int, DeviceSocket] = {}
         self._buckets: dict[int, TokenBucket] = {}
@@ -83,17 +88,26 @@ class Door:
         self._tickets = 0
         self._limiter = AuthLimit(limits.auth_failures_per_minute)
         self._is_open = asyncio.Event()
+        self._is_open.set()
         self._task: asyncio.Task[None] | None = None
+        self._counted_readings = 0
         self.is_draining = False
         self.clock_behind_us = 0
+        # As of the last `check_room`: so it changes on the event loop alone.
+        self.why_full: str | None = None
 
     # --- life -------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begin to look after the sockets. The pipeline runs already."""
+        """Begin to look after the sockets. The pipeline runs already.
+
+        From here on somebody else has the room measured; the door reads it.
+        """
         self.registry.listen(self._on_change)
         self.pipeline.listen_for_stalls(self._on_stall)
         self.check_clock()
+        await on_database_thread(self._room.measure)
+        self.check_room()
         self._task = asyncio.get_running_loop().create_task(self._sweep(), name="door")
 
     async def drain(self, seconds: float) -> None:
@@ -102,6 +116,8 @@ class Door:
         In slices, so that they come back spread.
         """
         self.is_draining = True
+        # Who waits here is sent away like all others.
+        self._is_open.set()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.pipeline.flush(), seconds)
         sockets = list(self._sockets)
@@ -121,6 +137,8 @@ class Door:
         if self.clock_behind_us:
             seconds = self.clock_behind_us // 1_000_000
             return f"the hub's clock is {seconds} s behind its newest reading"
+        if self.why_full is not None:
+            return self.why_full
         if self.pipeline.is_stalled:
             return "the database takes no commits"
         if not self.pipeline.has_room:
@@ -207,9 +225,9 @@ class Door:
     # --- what is let through ----------------------------------------------------
 
     async def admitted(self) -> None:
-        """Wait until readings may come in: memory, database and clock allow it."""
+        """Wait until readings may come in: memory, disk and clock allow it."""
         while self.why_closed is not None and not self.is_draining:
-            if self.clock_behind_us:
+            if self.is_paused:
                 await self._is_open.wait()
             elif not self.pipeline.has_room:
                 await self.pipeline.room()
@@ -223,10 +241,20 @@ class Door:
             raise Busy(f"expected to be let in, but {reason}; try again in a moment")
 
     @property
+    def raw_from(self) -> RawFrom:
+        """Before which times no readings are taken."""
+        return self._heads.raw_from
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the disk or the clock lets nothing in, perhaps for long."""
+        return not self._is_open.is_set()
+
+    @property
     def window(self) -> int:
         """The window that devices are asked to keep now."""
-        is_paused = self.clock_behind_us or self.pipeline.is_stalled
-        return 0 if is_paused else self.limits.window
+        is_closed = self.is_paused or self.pipeline.is_stalled
+        return 0 if is_closed else self.limits.window
 
     def heard(self, device_id: int) -> None:
         """Something came from the device."""
@@ -327,6 +355,7 @@ class Door:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
                 self.check_clock()
+                self.check_room()
                 heard, self._heard = self._heard, set()
                 self.presence.heard(heard, clock.now_us())
                 now = loop.time()
@@ -338,18 +367,29 @@ class Door:
 
     def check_clock(self) -> None:
         """Pause while the hub's own clock cannot be right."""
-        was_behind = bool(self.clock_behind_us)
         newest = self._heads.newest_received_us
         self.clock_behind_us = behind_us(clock.now_us(), newest)
-        if self.clock_behind_us:
-            self._is_open.clear()
-        else:
+        self._open_or_close()
+
+    def check_room(self) -> None:
+        """Pause while there is no room for more readings on disk."""
+        committed = self.pipeline.committed_readings
+        self._room.add(committed - self._counted_readings)
+        self._counted_readings = committed
+        self.why_full = self._room.why_full
+        self._open_or_close()
+
+    def _open_or_close(self) -> None:
+        is_open = not self.clock_behind_us and self.why_full is None
+        if self.is_draining or is_open == self._is_open.is_set():
+            return
+        if is_open:
             self._is_open.set()
-        if was_behind != bool(self.clock_behind_us):
-            logger.warning(
-                "ingest %s", self.why_closed or "goes on: the clock is right"
-            )
-            self._tell_flow()
+            logger.warning("ingest goes on")
+        else:
+            self._is_open.clear()
+            logger.warning("ingest pauses: %s", self.why_closed)
+        self._tell_flow()
 
 
 def count_refused(refused: Refusals) -> None:

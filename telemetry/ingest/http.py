@@ -225,7 +225,8 @@ async def _store(
 
 def _submit(device: DeviceEntry, message: Data, at: int | None, door: Door) -> Upload:
     now = clock.now_us()
-    timing = Timing(now, door.stamp_us(device.id, now), 0, door.limits.future_seconds)
+    stamp_us = door.stamp_us(device.id, now)
+    timing = Timing(now, stamp_us, 0, door.limits.future_seconds, door.raw_from)
     batch = batches.detailed_batch(
         message, device.series, timing, door.limits.text_characters
     )

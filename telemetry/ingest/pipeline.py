@@ -43,9 +43,9 @@ RECORD_BYTES = 288
 READING_BYTES = 20
 TEXT_BYTES = 160
 FOLD_SECONDS = 30.0
-# And after so many readings: a start after a crash replays what is not folded, which
-# takes about a second for 4 million.
-FOLD_READINGS = 4_000_000
+# And after so many readings: what is not folded cannot be sealed, and is replayed
+# by a start after a crash, half a second of it.
+FOLD_READINGS = 2_000_000
 FIRST_RETRY_SECONDS = 0.05
 LONGEST_RETRY_SECONDS = 1.0
 # A commit that takes longer counts as refused: a lock may be waited for in silence.
@@ -171,6 +171,7 @@ class Pipeline:
         self._is_stopping = False
         self.writer = 0
         self.is_stalled = False
+        self.committed_readings = 0
 
     # --- life -------------------------------------------------------------------
 
@@ -334,6 +335,7 @@ class Pipeline:
             self._unfolded.pop(session, None)
             self._unfolded[session] = mark
         self._readings_to_fold += len(gathering.columns)
+        self.committed_readings += len(gathering.columns)
         counters.COMMITS.inc()
         counters.READINGS.inc(len(gathering.columns))
         tick = self._heads.advance(

@@ -21,6 +21,7 @@ from telemetry.devices.entries import DeviceEntry, SeriesEntry
 from telemetry.devices.presence import Presence
 from telemetry.history.heads import Heads
 from telemetry.history.journal import Mark, SessionKey
+from telemetry.history.room import Room
 from telemetry.ingest.batch import Batch
 from telemetry.ingest.consumers import DeviceConsumer
 from telemetry.ingest.door import Door
@@ -179,7 +180,7 @@ class Law:
         registry: Any = Registry()
         disk: Any = self.disk
         limits = Limits(device_rate=0, connects_per_minute=1_000)
-        self.door = Door(registry, Presence(), Heads(), disk, limits)
+        self.door = Door(registry, Presence(), Heads(), disk, Room(10**9, 0), limits)
         self.sockets: list[Socket] = []
         self.skipped: set[int] = set()
         self.next: dict[int, int] = {}

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from telemetry.history.raw_from import RawFrom
 from telemetry.ingest import batch as batches
 from telemetry.ingest.batch import Batch, NotPlain, Refusals, Timing
 from telemetry.protocol.codec import PlainData, Unreadable
@@ -138,6 +140,46 @@ class TestTimes:
             else:
                 with pytest.raises(NotPlain):
                     plain(**each)
+
+    def test_before_its_raw_readings_a_series_takes_none(self):
+        raw_from = RawFrom()
+        raw_from.move(2, NOW_US - 1_000)
+        timing = msgspec.structs.replace(TIMING, raw_from=raw_from)
+        for time_us, is_good in ((NOW_US - 1_000, True), (NOW_US - 1_001, False)):
+            fields: list[dict[str, Any]] = [
+                {"values": {"n": 1, "m": 2}, "time": time_us / 1000},
+                {
+                    "base": time_us / 1000,
+                    "columns": ["n", "m"],
+                    "rows": [[at, 1, 2] for at in range(2)],
+                },
+                {
+                    "base": time_us / 1000,
+                    "columns": ["n", "m"],
+                    "rows": [[at, 1, 2] for at in range(200)],
+                },
+            ]
+            for each in fields:
+                long = detailed(timing, **each)
+                # The other series, and what is later in the batch, are kept.
+                assert reasons(long) == ([] if is_good else [(0, "m", "bad_time")])
+                assert (1, time_us, 1) in rows(long)
+                assert len(rows(long)) == 2 * len(each.get("rows", [0])) - (not is_good)
+                if is_good:
+                    assert rows(plain(timing, **each)) == rows(long)
+                else:
+                    with pytest.raises(NotPlain):
+                        plain(timing, **each)
+
+    @pytest.mark.parametrize("count", [1, 200])
+    def test_a_series_that_is_all_raw_stays_on_the_short_way(self, count: int):
+        raw_from = RawFrom()
+        raw_from.move(2, NOW_US)
+        timing = msgspec.structs.replace(TIMING, raw_from=raw_from)
+        batch = plain(
+            timing, base=T - 1_000, columns=["n"], rows=[[at, 1] for at in range(count)]
+        )
+        assert len(batch) == count
 
     def test_without_a_time_the_hub_stamps(self):
         timing = Timing(NOW_US, NOW_US + 5, 10**15, 86_400)

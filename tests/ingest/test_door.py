@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -15,8 +17,9 @@ from websockets.exceptions import ConnectionClosed
 
 from telemetry import counters
 from telemetry.devices import credentials
-from telemetry.devices.models import Credential
+from telemetry.devices.models import Credential, Series
 from telemetry.devices.models import Device as DeviceRow
+from telemetry.history.models import SeriesHead
 from telemetry.hub import Hub
 from telemetry.ingest.consumers import DeviceConsumer
 from telemetry.protocol.limits import Limits
@@ -292,6 +295,65 @@ def test_anchor_of_an_uptime_clock_outlives_the_hub(own_hub: DeviceHub):
     device.acked(2)
     assert own_hub.stored(known) == before
     own_hub.close_sockets()
+
+
+def test_where_a_series_keeps_summaries_alone_it_takes_no_reading(own_hub: DeviceHub):
+    known = own_hub.new()
+    device = own_hub.connect(known)
+    device.hello("s")
+    device.data(1, time=T, values={"old": 1, "new": 1, "note": "on"})
+    device.acked(1)
+    own_hub.close_sockets()
+    assert own_hub.process.stop() == 0
+    before = own_hub.stored(known)
+    raw_from_us = T * 1_000 + 1_000
+
+    def thin_out() -> None:
+        heads = SeriesHead.objects.filter(
+            series_id__in=Series.objects.filter(
+                device__slug=known.slug, name__in=["old", "note"]
+            ).values("id")
+        )
+        assert heads.update(raw_from_us=raw_from_us) == 2
+
+    own_hub.edit(thin_out)
+    own_hub.process.start()
+    device = own_hub.connect(known)
+    device.hello("s")
+    device.data(2, time=T + 0.999, values={"old": 2, "new": 2, "note": "off"})
+    refused = device.acked(2)
+    assert {(each["metric"], each["reason"]) for each in refused["rejected"]} == {
+        ("old", "bad_time"),
+        ("note", "bad_time"),
+    }
+    device.data(3, time=T + 1, values={"old": 3, "new": 3, "note": "on"})
+    assert "rejected" not in device.acked(3)
+    body = {"base": T, "columns": ["old", "new"], "rows": [[0.998, 4, 4], [2, 5, 5]]}
+    request = Request(
+        f"{own_hub.url}/api/v1/ingest",
+        json.dumps(body).encode(),
+        {
+            "Authorization": f"Bearer {known.key}",
+            "Content-Type": "application/json",
+        },
+    )
+    with urlopen(request, timeout=30) as response:
+        answer = json.loads(response.read())
+    assert answer["accepted"] == 3
+    assert answer["rejected"] == [{"row": 0, "metric": "old", "reason": "bad_time"}]
+    own_hub.close_sockets()
+    after = own_hub.stored(known)
+    added = {name: after[name][len(before[name]) :] for name in after}
+    assert added == {
+        "old": [(raw_from_us, 3.0), (T * 1_000 + 2_000, 5.0)],
+        "new": [
+            (T * 1_000 + 998, 4.0),
+            (T * 1_000 + 999, 2.0),
+            (raw_from_us, 3.0),
+            (T * 1_000 + 2_000, 5.0),
+        ],
+        "note": [(raw_from_us, "on")],
+    }
 
 
 @pytest.mark.django_db(transaction=True)

@@ -26,7 +26,7 @@ from telemetry.history import watermarks
 from telemetry.history.heads import Heads
 from telemetry.history.journal import Mark, Row, decode_columns, rows_after
 from telemetry.history.models import DeviceSession, Journal, SeriesHead, Writer
-from telemetry.history.query import read_sync
+from telemetry.history.queries.query import read_sync
 from telemetry.history.tail import Tail
 from telemetry.history.tick import Tick
 from telemetry.ingest import pipeline as pipelines

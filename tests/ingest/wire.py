@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from telemetry.devices.models import Series
 from telemetry.history.models import TextReading
-from telemetry.history.query import read_sync
+from telemetry.history.queries.query import read_sync
 
 JSON = "hub.v1.json"
 MSGPACK = "hub.v1.msgpack"
