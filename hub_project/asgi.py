@@ -21,12 +21,13 @@ django_application = get_asgi_application()
 from channels.routing import URLRouter  # noqa: E402
 from django.urls import re_path  # noqa: E402
 
-from telemetry import conf  # noqa: E402
+from telemetry.api.bodies import most_body_bytes  # noqa: E402
 from telemetry.hub import Hub  # noqa: E402
 from telemetry.protocol import close_codes  # noqa: E402
+from telemetry.protocol.errors import ProtocolError  # noqa: E402
 from telemetry.routing import websocket_urlpatterns  # noqa: E402
 
-from .body_limit import limited  # noqa: E402
+from .body_limit import limited, refuse  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -74,10 +75,17 @@ class HubApplication:
             return
         scope["telemetry.hub"] = await self.started()
         if scope["type"] == "http":
-            most = int(conf.value("HTTP_BODY_BYTES"))
-            await limited(_django, scope, receive, send, most)
+            await self._http(scope, receive, send)
         else:
             await self._sockets(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with most_body_bytes(scope) as most:
+                await limited(_django, scope, receive, send, most)
+        except ProtocolError as error:
+            # A long body is let in only with a right key.
+            await refuse(send, error)
 
     async def started(self) -> Hub:
         """The hub of this process, started once."""

@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from telemetry import counters
-from telemetry.protocol.errors import TooLarge
+from telemetry.protocol.errors import ProtocolError, TooLarge, Unauthorized
 
 # So many times the limit of a body that is refused are read all the same.
 DISCARDED = 4
+RETRY_AFTER_SECONDS = b"5"
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -34,7 +35,7 @@ async def limited(
             return
     # A client that still sends would see a broken pipe instead of the answer.
     await body.discard(DISCARDED * most)
-    await _refuse(send, most)
+    await refuse(send, TooLarge(f"expected a body of at most {most} bytes, got more"))
 
 
 class _Body:
@@ -78,20 +79,26 @@ def _announced(scope: Scope) -> int:
     return max((int(text[:16]) for text in lengths if text.isdigit()), default=0)
 
 
-async def _refuse(send: Send, most: int) -> None:
-    error = TooLarge(f"expected a body of at most {most} bytes, got more")
+async def refuse(send: Send, error: ProtocolError) -> None:
+    """Answer a request whose body is not read."""
     counters.ERRORS.labels(code=error.code).inc()
-    content = {"type": "error", "code": error.code, "message": error.message}
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"no-store"),
+        # What still comes of the body is not read as another request.
+        (b"connection", b"close"),
+    ]
+    if isinstance(error, Unauthorized):
+        headers.append((b"www-authenticate", b"Bearer"))
+    if error.retryable:
+        headers.append((b"retry-after", RETRY_AFTER_SECONDS))
     await send(
         {
             "type": "http.response.start",
             "status": error.http_status,
-            "headers": [
-                (b"content-type", b"application/json"),
-                # What still comes of the body is not read as another request.
-                (b"connection", b"close"),
-            ],
+            "headers": headers,
         }
     )
+    content = {"type": "error", "code": error.code, "message": error.message}
     body = msgspec.json.encode({**content, "retryable": error.retryable})
     await send({"type": "http.response.body", "body": body})

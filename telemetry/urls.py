@@ -11,5 +11,6 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("api/v1/ingest", ingest, name="ingest"),
+    path("api/v1/", include("telemetry.api.urls")),
     path("", include("telemetry.dashboard.urls")),
 ]

@@ -1,0 +1,85 @@
+"""Who asks: a signed-in person, or a device by its key; and what they may read.
+
+What one may not see answers as what does not exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from ..devices.access import Person, visible_devices
+from ..devices.entries import DeviceEntry
+from ..devices.models import Device, Series
+from ..history.tail import Tail
+from ..ingest.door import Door, door_of
+from ..protocol.errors import Busy, Unauthorized
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """person or device: one of them is there."""
+
+    person: Person | None
+    device: DeviceEntry | None
+
+    def devices(self) -> QuerySet[Device]:
+        """The living devices that it may read."""
+        if self.person is not None:
+            return visible_devices(self.person)
+        alive: QuerySet[Device] = Device.objects.alive()
+        return alive.filter(pk=self.device.id) if self.device else alive.none()
+
+    def series(self) -> QuerySet[Series]:
+        """The living series that it may read."""
+        alive: QuerySet[Series] = Series.objects.alive()
+        return alive.filter(device__in=self.devices().values("pk"))
+
+
+async def asker_of(request: HttpRequest) -> Asker:
+    """Who sent this. Raises Unauthorized, Forbidden, RateLimited and Busy."""
+    # A proxy's own password is no key.
+    if request.headers.get("Authorization", "")[:6].lower() == "bearer":
+        return Asker(None, await device_of(request))
+    person = await request.auser()
+    if not person.is_authenticated:
+        raise Unauthorized(
+            "expected a session, or the header “Authorization: Bearer KEY”; got neither"
+        )
+    return Asker(person, None)
+
+
+async def device_of(request: HttpRequest) -> DeviceEntry:
+    """The device whose key a request has."""
+    return await device_of_key(
+        hub_door(request),
+        request.headers.get("Authorization", ""),
+        request.META.get("REMOTE_ADDR", ""),
+    )
+
+
+async def device_of_key(door: Door, header: str, address: str) -> DeviceEntry:
+    """The device of a header `Bearer KEY`; wrong ones of an address are counted."""
+    scheme, _, key = header.partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise Unauthorized("expected the header “Authorization: Bearer KEY”")
+    return await door.authenticate(key.strip(), address)
+
+
+def hub_door(request: HttpRequest) -> Door:
+    """The door of this process. Raises Busy where no hub runs."""
+    scope: dict[str, Any] = getattr(request, "scope", {})
+    if "telemetry.hub" not in scope:
+        raise Busy("expected a running hub in this process, got none")
+    return door_of(scope)
+
+
+def tail_of(request: HttpRequest) -> Tail | None:
+    """The unsealed readings of this process; None where no hub runs."""
+    scope: dict[str, Any] = getattr(request, "scope", {})
+    hub = scope.get("telemetry.hub")
+    tail: Tail | None = hub.tail if hub is not None else None
+    return tail

@@ -1,0 +1,212 @@
+"""`GET /api/v1/readings` and `/api/v1/series/<id>/readings`: readings, or buckets.
+
+JSON is bounded; CSV and Parquet have the readings themselves, streamed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from typing import Any
+
+import msgspec
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from .. import conf
+from ..devices.models import Kind
+from ..history.queries.answer import Missing
+from ..history.queries.buckets import read_buckets
+from ..history.queries.ladder import BadRange, TooMuch
+from ..history.queries.texts import Timeline, read_timelines
+from ..history.tail import Tail
+from ..history.transfer import csv_rows, export, parquet_rows
+from ..history.transfer.export import Named
+from ..protocol import clock
+from ..protocol.errors import BadRequest, Busy, NotFound, TooLarge, quoted
+from . import answers
+from .answers import Found
+from .asked import CSV, JSON, MEDIA_TYPES, PARQUET, Asked, asked_of
+from .askers import Asker, asker_of, tail_of
+from .errors import NotAcceptable, answering
+from .streams import Stream, download
+
+TIER_SECONDS = 300
+# As many requests read at once, of a process; the others wait so long.
+READS_AT_ONCE = 2
+WAIT_SECONDS = 10.0
+_reads = threading.BoundedSemaphore(READS_AT_ONCE)
+
+
+@answering("GET")
+async def of_series(request: HttpRequest, id: str) -> HttpResponseBase:
+    """The readings of one series."""
+    asker = await asker_of(request)
+    asked = asked_of(request, clock.now_us(), names_series=True)
+    wanted = await sync_to_async(_one)(asker, id)
+    return await _answer(wanted, asked, tail_of(request))
+
+
+@answering("GET")
+async def of_devices(request: HttpRequest) -> HttpResponseBase:
+    """The readings of some devices' metrics."""
+    asker = await asker_of(request)
+    asked = asked_of(request, clock.now_us(), names_series=False)
+    wanted = await sync_to_async(_named)(asker, asked)
+    return await _answer(wanted, asked, tail_of(request))
+
+
+def _one(asker: Asker, id: str) -> list[Named]:
+    is_number = id.isascii() and id.isdigit() and len(id) < 10
+    found = export.named(asker.series().filter(pk=int(id))) if is_number else []
+    if not found:
+        raise NotFound(
+            f"expected the id of a series that you may see, got {quoted(id)}"
+        )
+    return found
+
+
+def _named(asker: Asker, asked: Asked) -> list[Named]:
+    """The series of all devices and metrics that are asked for."""
+    devices = asked.devices
+    if not devices:
+        if asker.device is None:
+            raise BadRequest("expected the slug of a device in device, got none")
+        devices = [asker.device.slug]
+    most = int(conf.value("API_SERIES"))
+    if len(devices) > most or len(asked.metrics) > most:
+        raise BadRequest(f"expected at most {most} devices and metrics, got more")
+    visible = asker.devices().filter(slug__in=devices)
+    known = set(visible.values_list("slug", flat=True))
+    for slug in devices:
+        if slug not in known:
+            raise NotFound(
+                f"expected the slug of a device that you may see, got {quoted(slug)}"
+            )
+    series = asker.series().filter(device__slug__in=devices)
+    if asked.metrics:
+        series = series.filter(name__in=asked.metrics)
+    found = export.named(series)
+    metrics = {each.metric for each in found}
+    for name in asked.metrics:
+        if name not in metrics:
+            raise NotFound(f"expected a metric of these devices, got {quoted(name)}")
+    return found
+
+
+async def _answer(
+    wanted: list[Named], asked: Asked, tail: Tail | None
+) -> HttpResponseBase:
+    if asked.format == JSON:
+        content = await sync_to_async(_json)(wanted, asked, tail)
+        return HttpResponse(content, content_type="application/json")
+    if asked.format == PARQUET:
+        try:
+            await sync_to_async(parquet_rows.require)()
+        except parquet_rows.Missing as error:
+            raise NotAcceptable(str(error)) from None
+    media_type = next(
+        each for each, name in MEDIA_TYPES.items() if name == asked.format
+    )
+    if asked.format == CSV:
+        media_type += "; charset=utf-8"
+    stream = Stream(_pieces(wanted, asked, tail))
+    return download(stream, media_type, f"readings.{asked.format}")
+
+
+def _pieces(
+    wanted: list[Named], asked: Asked, tail: Tail | None
+) -> Generator[bytes, None, None]:
+    pages = export.pages(wanted, asked.from_us, asked.to_us, tail)
+    if asked.format == PARQUET:
+        yield from parquet_rows.encode(pages)
+        return
+    yield csv_rows.HEADER
+    for page in pages:
+        yield from csv_rows.encode(page)
+
+
+def _json(wanted: list[Named], asked: Asked, tail: Tail | None) -> bytes:
+    most = int(conf.value("API_SERIES"))
+    if len(wanted) > most:
+        raise TooLarge(f"expected at most {most} series, got {len(wanted)}")
+    if not _reads.acquire(timeout=WAIT_SECONDS):
+        raise Busy("expected an idle reader, but others are reading; try again")
+    try:
+        found = _found(wanted, asked, tail)
+        body: dict[str, Any] = answers.body(found, wanted, asked.shows_rate)
+    finally:
+        _reads.release()
+    return msgspec.json.encode(body)
+
+
+def _found(wanted: list[Named], asked: Asked, tail: Tail | None) -> Found:
+    most = int(conf.value("API_READINGS"))
+    numbers = [each for each in wanted if each.kind != Kind.TEXT]
+    try:
+        if asked.points is None:
+            found = _raw(numbers, asked, tail, most)
+        else:
+            found = _bucketed(numbers, asked, asked.points, tail, most)
+        found.timelines = _timelines(wanted, asked, most)
+    except TooMuch as error:
+        raise TooLarge(f"{error}: ask for a shorter range, or for less") from None
+    except BadRange as error:
+        raise BadRequest(str(error)) from None
+    return found
+
+
+def _raw(numbers: list[Named], asked: Asked, tail: Tail | None, most: int) -> Found:
+    missing: list[Missing] = []
+    found = Found(asked.from_us, asked.to_us, None, 0, missing=missing)
+    count = 0
+    for page in export.pages(
+        numbers, asked.from_us, asked.to_us, tail, most, missing=missing
+    ):
+        count += len(page.times_us)
+        if count > most:
+            raise TooLarge(
+                f"expected at most {most} readings in the range, got more: ask for "
+                "buckets with points, or for CSV or Parquet, which have no bound"
+            )
+        parts = found.readings.setdefault(page.series.id, [])
+        if not isinstance(page.values, list):
+            parts.append((page.times_us, page.values))
+    if export.thinned(numbers, asked.from_us, asked.to_us) is not None:
+        found.resolution_seconds = TIER_SECONDS
+    return found
+
+
+def _bucketed(
+    numbers: list[Named], asked: Asked, points: int, tail: Tail | None, most: int
+) -> Found:
+    if points * len(numbers) > most:
+        raise TooLarge(
+            f"expected at most {most} points of all series, "
+            f"got {points} of each of {len(numbers)}"
+        )
+    answer = read_buckets(
+        [each.id for each in numbers],
+        asked.from_us,
+        asked.to_us,
+        points,
+        tail=tail,
+        most_readings=int(conf.value("READ_READINGS")),
+        raw_if_few=False,
+    )
+    return Found(
+        answer.from_us,
+        answer.to_us,
+        answer.width_us,
+        answer.resolution_seconds,
+        answer.series,
+        missing=answer.missing,
+    )
+
+
+def _timelines(wanted: list[Named], asked: Asked, most: int) -> dict[int, Timeline]:
+    ids = [each.id for each in wanted if each.kind == Kind.TEXT]
+    return read_timelines(
+        ids, asked.from_us, asked.to_us, held_to_us=clock.now_us(), most_states=most
+    )

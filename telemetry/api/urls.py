@@ -1,0 +1,13 @@
+"""The addresses for programs."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from . import imports, readings
+
+urlpatterns = [
+    path("readings", readings.of_devices, name="api-readings"),
+    path("series/<str:id>/readings", readings.of_series, name="api-series-readings"),
+    path("import", imports.import_readings, name="api-import"),
+]

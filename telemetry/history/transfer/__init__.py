@@ -1,0 +1,1 @@
+"""Readings out of the hub and into it, as CSV and Parquet."""
