@@ -41,7 +41,7 @@ HUB_TRUSTED_PROXIES = env.read_trusted_proxies(os.environ)
 INSTALLED_APPS = [
     "telemetry",  # First: its runserver is Daphne's with the hub's own limits.
     "daphne",
-    "django.contrib.admin",
+    "hub_project.apps.HubAdminConfig",  # django.contrib.admin and the storage page.
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

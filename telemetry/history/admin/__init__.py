@@ -1,0 +1,1 @@
+"""The history's pages in the admin. Readings themselves are never registered."""
