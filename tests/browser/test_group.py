@@ -228,7 +228,7 @@ def test_charts_out_of_sight_are_drawn_too(hub, visit):
     visitor.open("/g/plant")
     visitor.wait("document.querySelectorAll('hub-chart .uplot canvas').length === 14")
     assert visitor.page.evaluate("scrollY") == 0
-    assert visitor.page.is_checked("input[value='300']")
+    assert visitor.page.get_attribute("button[value=now-5m]", "aria-pressed") == "true"
     assert visitor.problems == []
 
 

@@ -62,3 +62,14 @@ test("a day takes no more room than the window", () => {
   }
   assert.ok(b.columns[0].length <= 2 * b.buckets + 2);
 });
+
+test("of summaries the band keeps each spike, and its middle is that of the means", () => {
+  const b = band();
+  const starts = [NOW - 20_000, NOW - 19_000];
+  b.load({
+    1: { starts, min: [0, 1], max: [90, 2], mean: [3, 1.5] }, 2: { starts, min: [4, 4], max: [6, 6], mean: [5, 5] }, 3: { starts: [], min: [], max: [], mean: [] },
+  }, NOW - 60_000, NOW);
+  const at = (time) => b.columns.slice(1).map((column) => column[Math.floor(time / 1000) - b.first]);
+  assert.deepEqual(at(NOW - 20_000), [90, 0, 4]);
+  assert.deepEqual(at(NOW - 19_000), [6, 1, 3.25]);
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Grid } from "../../telemetry/static/telemetry/js/feed.js";
+import { alone, Grid } from "../../telemetry/static/telemetry/js/feed.js";
 
 const NOW = 1_000_000;
 const grid = (rest) => new Grid({ stepMs: 1000, buckets: 100, lanes: 2, nowMs: NOW, ...rest });
@@ -125,4 +125,29 @@ test("the value at a moment is the one that the line comes from", () => {
   assert.equal(g.at(0, at(NOW)), 3);
   assert.equal(g.at(0, at(NOW - 10_000)), 1);
   assert.equal(g.at(0, at(NOW - 5_000)), null);
+});
+
+test("a reading between two gaps is alone", () => {
+  const [u, n] = [undefined, null];
+  for (const [column, found] of [
+    [[], []], [[1], [0]], [[u, 1, u], [1]], [[1, 2], []], [[n, 1, n], [1]], [[1, n, u, 2, u, n, 3, u, 4], [0, 3]],
+    [[u, 1, 2, n, n, 3], [5]],
+  ]) assert.deepEqual(alone(column, 0, column.length - 1), found);
+});
+
+test("what merges more readings than it shows is no longer raw, as long as it is in sight", () => {
+  const g = grid();
+  g.put(0, NOW, 1, 2, 1, 2);
+  assert.equal(g.isRaw(NOW - 60_000), true);
+  g.put(0, NOW + 1000, 1, 9, 3, 40);
+  assert.equal(g.isRaw(NOW - 60_000), false);
+  assert.equal(g.isRaw(NOW + 2000), true);
+});
+
+test("the newest value of a lane is there after a silence too", () => {
+  const g = grid();
+  assert.equal(g.newest(0), null);
+  g.put(0, NOW - 50_000, 4);
+  g.put(1, NOW, 5);
+  assert.equal(g.newest(0), 4);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Decimals, formatAge, formatAgo, formatClock, formatDateTime, formatDuration, formatTick, formatValue, unitBeside } from "../../telemetry/static/telemetry/js/format.js";
+import { Decimals, formatAge, formatAgo, formatClock, formatDateTime, formatDuration, formatMoment, formatTick, formatTimeTick, formatValue, unitBeside } from "../../telemetry/static/telemetry/js/format.js";
 import { fill } from "../../telemetry/static/telemetry/js/i18n.js";
 
 const VALUES = [
@@ -77,4 +77,18 @@ test("the decimals of a metric are those that its values carry", () => {
 
 test("filling leaves what it does not know", () => {
   assert.equal(fill("%(a)s and %(b)s", { a: "<b>" }), "<b> and %(b)s");
+});
+
+const MOMENT = Date.UTC(2026, 10, 22, 23, 0, 0);
+const TIME_TICKS = [
+  [MOMENT, 3600, "UTC", "23:00"], [MOMENT, 3600, "Europe/Berlin", "Nov 23"], [MOMENT, 10, "UTC", "23:00:00"],
+  [MOMENT + 500, 0.5, "UTC", "23:00:00.5"], [MOMENT, 86_400, "UTC", "Nov 22"], [MOMENT, 30 * 86_400, "UTC", "Nov 2026"],
+];
+for (const [ms, step, zone, text] of TIME_TICKS) {
+  test(`a tick of ${step} s in ${zone} is ${text}`, () => assert.equal(formatTimeTick(ms, step, zone), text));
+}
+
+test("a moment has a fraction only where there is one", () => {
+  assert.equal(formatMoment(MOMENT, "UTC"), "2026-11-22 23:00:00");
+  assert.equal(formatMoment(MOMENT + 250, "UTC"), "2026-11-22 23:00:00.250");
 });

@@ -32,3 +32,18 @@ test("another refusal has no reason for people", async () => {
   assert.equal(refused.reason, undefined);
   assert.equal(asked.length, 1);
 });
+
+test("a width is asked for only where it has to be that one", async () => {
+  const { history, asked } = answering(200, { series: {} });
+  await history.load(WISH);
+  await history.load({ ...WISH, widthMs: 10_000 });
+  assert.deepEqual(asked.map((address) => new URLSearchParams(address.split("?")[1]).get("width")), [null, "10000"]);
+});
+
+test("what nobody wants any more is not asked for", async () => {
+  const { history, asked } = answering(200, { series: {} });
+  const stop = new AbortController();
+  stop.abort();
+  await assert.rejects(history.load({ ...WISH, signal: stop.signal }));
+  assert.equal(asked.length, 0);
+});

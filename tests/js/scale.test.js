@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { assignStyles, MOST_LINES } from "../../telemetry/static/telemetry/js/palette.js";
-import { niceRange, rangeTicks, stepDecimals, timeTicks } from "../../telemetry/static/telemetry/js/scale.js";
+import { niceRange, niceStep, rangeTicks, stepDecimals, timeTicks } from "../../telemetry/static/telemetry/js/scale.js";
 
 test("a range holds its values, in at most four round steps", () => {
   for (const [low, high] of [[40.2, 88.1], [-3, 12], [0, 1], [49.995, 50.012], [1e6, 3e7], [-1e-4, 1e-4]]) {
@@ -52,8 +52,37 @@ test("time labels fit, the last one is the end", () => {
       assert.ok(ticks.length <= width / 84 + 2);
     }
   }
-  assert.equal(timeTicks(0, 300, 1800).hasSeconds, true);
-  assert.equal(timeTicks(0, 3600, 600).hasSeconds, false);
+  assert.ok(timeTicks(0, 300, 1800).stepS < 60);
+  assert.ok(timeTicks(0, 3600, 600).stepS >= 60);
+});
+
+test("a range of any length has few ticks, within it and ascending", () => {
+  for (const width of [120, 320, 600, 1800]) {
+    for (let span = 0.5; span < 4e8; span *= 1.7) {
+      const min = 1_795_348_801.25;
+      const { ticks } = timeTicks(min, min + span, width, { hasNow: false });
+      assert.ok(ticks.length <= width / 84 + 2, `${span} ${ticks.length}`);
+      assert.ok(ticks.every((tick, at) => tick >= min && tick <= min + span && (at === 0 || tick > ticks[at - 1])));
+    }
+  }
+});
+
+test("days begin at midnight of the reader's wall clock, months on their first", () => {
+  const DAY = 86_400;
+  const offsetS = () => 3_600;
+  const week = timeTicks(1_795_348_800, 1_795_348_800 + 7 * DAY, 800, { offsetS, hasNow: false });
+  assert.equal(week.stepS, DAY);
+  assert.ok(week.ticks.every((tick) => (tick + 3_600) % DAY === 0));
+  const year = timeTicks(1_795_348_800, 1_795_348_800 + 365 * DAY, 800, { hasNow: false });
+  assert.ok(year.ticks.length >= 4);
+  assert.ok(year.ticks.every((tick) => new Date(tick * 1000).getUTCDate() === 1));
+});
+
+test("the width of a bucket is round, and there are not too many", () => {
+  for (const [span, most, step] of [[300_000, 1_120, 500], [900_000, 1_120, 1_000], [3_600_000, 1_120, 5_000], [1_000, 2_000, 0.5], [2_592_000_000, 1_120, 5_000_000]]) {
+    assert.equal(niceStep(span, most), step);
+  }
+  for (let span = 10; span < 4e11; span *= 1.37) assert.ok(span / niceStep(span, 1_000) <= 1_000.001);
 });
 
 test("devices of one chart differ in hue or dash, hues first", () => {

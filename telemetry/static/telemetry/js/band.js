@@ -47,8 +47,10 @@ export class Band {
     this.filledTo = now;
   }
 
-  // History, over what is there: {id: {times, values}}, times ascending, ms.
-  load(series, fromMs, nowMs) {
+  // History, over what is there: {id: {times, values}}, times ascending, ms, or of
+  // summaries {starts, min, max, mean}.
+  load(loaded, fromMs, nowMs) {
+    const series = Object.fromEntries(Object.entries(loaded).map(([id, one]) => [id, columnsOf(one)]));
     const start = Math.max(this.first, Math.floor(fromMs / this.stepMs));
     const end = Math.floor(nowMs / this.stepMs);
     if (end < start) return;
@@ -69,8 +71,13 @@ export class Band {
     }
     for (const [id, one] of Object.entries(series)) {
       const last = one.times.length - 1;
+      if (last < 0) continue;
       this.put(Number(id), one.times[last], one.values[last], one.values[last], one.values[last]);
     }
+  }
+
+  isEmpty() {
+    return !this.columns[3].some((value) => value !== null);
   }
 
   // Who stands out now: [{id, value}], the highest, the lowest, then the far ones.
@@ -92,7 +99,7 @@ export class Band {
     return { highest, lowest, far };
   }
 
-  sweep({ times, values }, start, end) {
+  sweep({ times, values, min, max }, start, end) {
     const length = end - start + 1;
     const lane = {
       held: new Float64Array(length).fill(NaN),
@@ -104,8 +111,8 @@ export class Band {
       const at = Math.floor(times[i] / this.stepMs) - start;
       const next = i + 1 < times.length ? Math.floor(times[i + 1] / this.stepMs) - start : length;
       if (at >= 0 && at < length) {
-        lane.min[at] = Math.min(lane.min[at], values[i]);
-        lane.max[at] = Math.max(lane.max[at], values[i]);
+        lane.min[at] = Math.min(lane.min[at], min[i]);
+        lane.max[at] = Math.max(lane.max[at], max[i]);
       }
       const until = Math.min(Math.max(next, at + 1), at + keep + 1, length);
       for (let place = Math.max(at, 0); place < until; place += 1) {
@@ -141,6 +148,10 @@ export class Band {
     lowest[at] = Math.min(lowest[at] ?? Infinity, values[0], min);
     middle[at] = median(values);
   }
+}
+
+function columnsOf({ times, values, starts, min, max, mean }) {
+  return times ? { times, values, min: values, max: values } : { times: starts, values: mean, min, max };
 }
 
 function median(sorted) {

@@ -13,14 +13,16 @@ export class Grid {
     this.first = this.nowBucket - buckets;
     this.columns = Array.from({ length: lanes + 1 }, () => []);
     this.last = new Array(lanes).fill(-Infinity); // newest bucket with a value
+    this.thinned = -Infinity; // newest bucket that does not show each of its readings
     this.isUneven = new Set(); // lanes whose gaps have to be found again
     this.gapMs = new Array(lanes).fill(Infinity);
   }
 
   // Put a reading, or the extremes of several, into a lane. False: out of range.
-  put(lane, timeMs, min, max = min, value = max) {
+  put(lane, timeMs, min, max = min, value = max, count = 1) {
     const bucket = Math.floor(timeMs / this.stepMs);
     if (!(bucket >= this.first && bucket <= this.nowBucket + this.buckets)) return false;
+    if (count > 2) this.thinned = Math.max(this.thinned, bucket);
     this.extend(bucket);
     const column = this.columns[lane + 1];
     const at = 2 * (bucket - this.first);
@@ -68,6 +70,22 @@ export class Grid {
     this.isUneven.clear();
   }
 
+  // Whether each reading from fromMs on is drawn, and none is hidden by its neighbours.
+  isRaw(fromMs) {
+    return this.thinned < Math.floor(fromMs / this.stepMs);
+  }
+
+  isEmpty() {
+    return this.columns.slice(1).every((column) => !column.some((value) => typeof value === "number"));
+  }
+
+  // The newest value of a lane, or null.
+  newest(lane) {
+    const column = this.columns[lane + 1];
+    for (let at = column.length - 1; at >= 0; at -= 1) if (typeof column[at] === "number") return column[at];
+    return null;
+  }
+
   // The value of a lane at an index, or the one before it that the line comes from.
   at(lane, index) {
     const column = this.columns[lane + 1];
@@ -113,4 +131,22 @@ function put(column, at, value) {
     column[at] = Math.min(one, two);
     column[at + 1] = value;
   }
+}
+
+// The indexes from `from` to `to` whose value has a gap, or nothing, on both sides.
+export function alone(column, from, to) {
+  const found = [];
+  let [candidate, isOpen] = [null, true];
+  for (let at = from; at <= Math.min(to, column.length - 1); at += 1) {
+    if (column[at] === undefined) continue;
+    if (column[at] === null) {
+      if (candidate !== null) found.push(candidate);
+      [candidate, isOpen] = [null, true];
+    } else {
+      candidate = isOpen ? at : null;
+      isOpen = false;
+    }
+  }
+  if (candidate !== null) found.push(candidate);
+  return found;
 }

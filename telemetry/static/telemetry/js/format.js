@@ -118,3 +118,25 @@ export function formatDateTime(ms, zone) {
   }
   return clocks.get(key).format(ms);
 }
+
+// A tick of a time axis whose ticks are stepS apart: the time of day, at midnight the
+// day, from a month on the month.
+export function formatTimeTick(ms, stepS, zone, language = "en") {
+  const isMidnight = formatClock(ms, zone) === "00:00:00";
+  if (stepS >= 30 * 86_400) return formatDay(ms, zone, language, { month: "short", year: "numeric" });
+  if (stepS >= 86_400 || isMidnight) return formatDay(ms, zone, language, { day: "numeric", month: "short" });
+  if (stepS >= 1) return formatClock(ms, zone, stepS < 60);
+  return `${formatClock(ms, zone)}.${String(Math.round(ms) % 1000).padStart(3, "0").replace(/00$/, "")}`;
+}
+
+function formatDay(ms, zone, language, parts) {
+  const key = `${zone} ${language} ${Object.keys(parts)}`;
+  if (!clocks.has(key)) clocks.set(key, new Intl.DateTimeFormat(language || "en", { timeZone: zone, ...parts }));
+  return clocks.get(key).format(ms);
+}
+
+// "2026-11-22 14:03:21", a fraction only where there is one.
+export function formatMoment(ms, zone) {
+  const fraction = Math.round(ms) % 1000;
+  return formatDateTime(ms, zone) + (fraction ? `.${String(fraction).padStart(3, "0")}` : "");
+}

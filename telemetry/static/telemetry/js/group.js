@@ -11,19 +11,19 @@ import { formatAgo, formatClock } from "./format.js";
 import { History } from "./history.js";
 import { fill, gettext, ngettext } from "./i18n.js";
 import { assignStyles } from "./palette.js";
+import { Picker } from "./picker.js";
 import { forgetColours } from "./plot.js";
+import { edges } from "./range.js";
 import { Scheduler } from "./scheduler.js";
 import { LiveSocket } from "./socket.js";
 import { Store } from "./store.js";
 import { DeviceTable } from "./table.js";
 import { Watch } from "./watch.js";
 
-// Width of a bucket for each span, s: about two buckets a pixel.
-const STEPS_MS = new Map([[300, 500], [900, 1_000], [3600, 5_000]]);
-const SPANS = new Map([["-5m", 300], ["-15m", 900], ["-1h", 3600]]);
 const TAGS = { number: "hub-chart", boolean: "hub-states", text: "hub-texts" };
 // Where everything is younger than this, a longer span would be empty but for its edge.
-const YOUNG_SPAN_S = 300;
+const YOUNG_SPAN_MS = 300_000;
+const SPAN_MS = 900_000;
 const HIDDEN_MS = 30_000;
 const TICK_MS = 500;
 // Loaded again from a little before the loss: what was on its way then.
@@ -37,6 +37,8 @@ class GroupPage {
     const store = new Store();
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new LiveSocket({ url: `${scheme}//${location.host}${config.live}`, groups: [config.group], store });
+    // Until the hub itself says what time it is.
+    socket.offsetMs = config.nowMs - Date.now();
     this.watch = new Watch({ ...config, store, socket, language: document.documentElement.lang });
     Object.assign(this.watch, {
       history: new History(config.readings),
@@ -44,7 +46,8 @@ class GroupPage {
       login: config.login,
       isStale: () => this.fresh.isStale,
       staleFromMs: () => this.fresh.fromMs,
-      spanNote: () => this.spanText,
+      choose: (view) => this.choose(view),
+      drawnNow: () => (this.fresh.isStale ? Math.max(this.fresh.fromMs, this.watch.hubNow()) : this.watch.hubNow()),
     });
     this.socket = socket;
     this.fresh = this.watch.freshness();
@@ -53,7 +56,7 @@ class GroupPage {
     this.lostMs = null;
     this.wasStale = false;
     this.scheduler = new Scheduler({
-      hubNow: () => (this.fresh.isStale ? Math.max(this.fresh.fromMs, this.watch.hubNow()) : this.watch.hubNow()),
+      hubNow: () => this.watch.drawnNow(),
       onVisible: (figure) => { if (!figure.isWanted) figure.load(); },
     });
     this.table = new DeviceTable(byId("device-table"), byId("devices-note"), this.watch);
@@ -63,17 +66,16 @@ class GroupPage {
     });
     this.banner = document.querySelector("hub-link");
     this.banner.configure(this.watch);
+    this.picker = new Picker({
+      zone: config.zone,
+      hubNow: () => this.watch.hubNow(),
+      fallbackMs: config.isYoung ? YOUNG_SPAN_MS : SPAN_MS,
+      onView: (view) => this.setView(view),
+    });
   }
 
   start() {
-    byId("spans").hidden = false;
-    const asked = SPANS.get(new URLSearchParams(location.search).get("from"));
-    const radios = [...byId("spans").querySelectorAll("input")];
-    const start = asked ?? (config.isYoung ? YOUNG_SPAN_S : null);
-    const chosen = radios.find((radio) => Number(radio.value) === start) ?? radios.find((radio) => radio.defaultChecked);
-    chosen.checked = true;
-    this.setSpan(Number(chosen.value));
-    byId("spans").addEventListener("change", (event) => this.chooseSpan(Number(event.target.value)));
+    this.picker.read();
     this.socket.addEventListener("change", (event) => this.take(event.detail));
     this.socket.addEventListener("link", () => this.follow());
     document.addEventListener("visibilitychange", () => this.look());
@@ -83,25 +85,22 @@ class GroupPage {
     setInterval(() => this.tick(), TICK_MS);
   }
 
-  // The address holds the view: a copy of it shows the same.
-  chooseSpan(seconds) {
-    const [name] = [...SPANS].find(([, span]) => span === seconds);
-    history.replaceState(null, "", `?from=${name}`);
-    this.setSpan(seconds);
+  // A chart was asked for a range of its own, or (null) to go on live.
+  choose(view) {
+    if (view === null) this.picker.goLive();
+    else this.picker.chooseFixed(view.fromMs, view.toMs);
   }
 
-  setSpan(seconds) {
-    const stepMs = STEPS_MS.get(seconds);
-    this.watch.spanMs = seconds * 1000;
-    this.watch.grid = { stepMs, buckets: seconds * 1000 / stepMs };
-    this.spanText = fill(gettext("%(n)s s a point"), { n: stepMs / 1000 });
-    for (const figure of this.figures.values()) figure.restart?.();
+  setView(view) {
+    this.watch.view = view;
+    for (const figure of this.figures.values()) figure.restart?.(this.scheduler.visible.has(figure));
     this.scheduler.redraw();
   }
 
   // A message has changed the store.
   take(change) {
-    if (change.reason === "gap") this.lostMs = this.watch.hubNow() - this.watch.spanMs;
+    // How much is missing nobody knows: all that is shown.
+    if (change.reason === "gap") this.lostMs = edges(this.watch.view, this.watch.hubNow())[0];
     this.watch.note(change.rows, change.kind === "update");
     if (change.isNewStructure) this.isShapeDirty = true;
     for (const row of change.rows) {
@@ -132,12 +131,13 @@ class GroupPage {
 
   // In step again: load what was missed, and say so if it was seen to be missing.
   async catchUp() {
-    const fromMs = Math.max(this.lostMs - OVERLAP_MS, this.watch.hubNow() - this.watch.spanMs);
+    const fromMs = this.lostMs - OVERLAP_MS;
     const lostMs = this.lostMs;
     this.lostMs = null;
     const isSaid = this.wasStale;
     if (isSaid) this.banner.back(null, this.watch.hubNow());
-    const wanted = [...this.figures.values()].filter((figure) => figure.isWanted);
+    const [, toMs] = edges(this.watch.view, this.watch.hubNow());
+    const wanted = [...this.figures.values()].filter((figure) => figure.isWanted && fromMs < toMs);
     const counts = await Promise.all(wanted.map((figure) => figure.load(fromMs, lostMs)));
     if (isSaid) this.banner.back(counts.reduce((sum, count) => sum + (count ?? 0), 0), this.watch.hubNow());
   }

@@ -4,22 +4,24 @@ const MOST_AT_ONCE = 2;
 const RETRIES_MS = [1_000, 3_000, 10_000, 30_000];
 
 export class History {
-  constructor(url, fetcher = (address) => fetch(address)) {
+  constructor(url, fetcher = (address, options) => fetch(address, options)) {
     this.url = url;
     this.fetcher = fetcher;
     this.waiting = [];
     this.running = 0;
   }
 
-  // → {count, series: {id: {times, values}}}. Rejects when the hub has not answered
+  // → the hub's answer (docs/topics/dashboard.md). Rejects when the hub has not answered
   // after all retries, at once when it refuses (4xx): with the hub's reason, a sentence
-  // for people, where the range holds too much.
-  load({ name, unit, fromMs, toMs, points }) {
+  // for people, where the range holds too much; and when `signal` says that nobody wants
+  // it any more. widthMs: of the buckets, where it has to be this one.
+  load({ name, unit, fromMs, toMs, points, widthMs = null, signal }) {
     const query = new URLSearchParams({
       name, unit, points, from: Math.max(0, Math.floor(fromMs)), to: Math.ceil(toMs),
+      ...(widthMs === null ? {} : { width: widthMs }),
     });
     return new Promise((resolve, reject) => {
-      this.waiting.push({ address: `${this.url}?${query}`, resolve, reject, tries: 0 });
+      this.waiting.push({ address: `${this.url}?${query}`, signal, resolve, reject, tries: 0 });
       this.next();
     });
   }
@@ -30,9 +32,9 @@ export class History {
     if (!wish) return;
     this.running += 1;
     try {
-      wish.resolve(await this.fetch(wish.address));
+      wish.resolve(await this.fetch(wish));
     } catch (error) {
-      const waitMs = error.isFinal ? undefined : RETRIES_MS[wish.tries];
+      const waitMs = error.isFinal || wish.signal?.aborted ? undefined : RETRIES_MS[wish.tries];
       wish.tries += 1;
       if (waitMs === undefined) wish.reject(error);
       else setTimeout(() => { this.waiting.push(wish); this.next(); }, waitMs);
@@ -42,8 +44,9 @@ export class History {
     }
   }
 
-  async fetch(address) {
-    const response = await this.fetcher(address);
+  async fetch({ address, signal }) {
+    signal?.throwIfAborted();
+    const response = await this.fetcher(address, { signal });
     const isJson = response.headers.get("content-type")?.startsWith("application/json");
     if (response.ok && isJson) return response.json();
     const error = new Error(`expected readings, got status ${response.status}`);

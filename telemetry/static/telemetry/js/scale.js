@@ -1,6 +1,12 @@
 // Round numbers for axes. Pure.
 
-const TIME_STEPS_S = [5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600];
+const DAY_S = 86_400;
+const MONTH_S = 30 * DAY_S;
+const TIME_STEPS_S = [
+  0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 2 * 3600, 3 * 3600,
+  6 * 3600, 12 * 3600, DAY_S, 2 * DAY_S, 5 * DAY_S, 10 * DAY_S,
+  ...[1, 2, 3, 6, 12, 24, 60].map((months) => months * MONTH_S),
+];
 const LABEL_PX = 84;
 const WHISKER = 0.1; // of a step
 
@@ -42,13 +48,44 @@ export function stepDecimals(step) {
   return 8;
 }
 
-// Ticks of a time axis, seconds, so far apart that their labels fit; the last is max.
-export function timeTicks(min, max, widthPx) {
+// Ticks of a time axis, seconds, so far apart that their labels fit, on round times of
+// a wall clock. offsetS(seconds): how far that clock is ahead of UTC; hasNow: the last
+// tick is max. stepS: what they are apart; a month and more in months of 30 days.
+export function timeTicks(min, max, widthPx, { offsetS = () => 0, hasNow = true } = {}) {
   const most = Math.max(1, widthPx / LABEL_PX);
-  const step = TIME_STEPS_S.find((one) => (max - min) / one <= most) ?? TIME_STEPS_S.at(-1);
+  const stepS = TIME_STEPS_S.find((one) => (max - min) / one <= most) ?? TIME_STEPS_S.at(-1);
+  const room = hasNow ? (max - min) * (LABEL_PX * 0.62) / widthPx : 0;
+  const places = stepS >= MONTH_S ? monthTicks : evenTicks;
+  const ticks = places(min + offsetS(min), max + offsetS(max), stepS)
+    .map((wall) => wall - offsetS(wall - offsetS(wall)))
+    .filter((at) => at >= min && (hasNow ? at < max - room : at <= max));
+  if (hasNow) ticks.push(max);
+  return { ticks, stepS };
+}
+
+function evenTicks(min, max, stepS) {
+  const first = Math.ceil(min / stepS);
+  const count = Math.max(0, Math.floor(max / stepS) - first + 1);
+  // Multiplied, not added up: 0.1 ten times is not 1.
+  return Array.from({ length: count }, (_, at) => (first + at) * stepS);
+}
+
+function monthTicks(min, max, stepS) {
+  const step = stepS / MONTH_S;
+  const start = new Date(min * 1000);
   const ticks = [];
-  const room = (max - min) * (LABEL_PX * 0.62) / widthPx;
-  for (let at = Math.ceil(min / step) * step; at < max - room; at += step) ticks.push(at);
-  ticks.push(max);
-  return { ticks, hasSeconds: step < 60 };
+  for (let month = start.getUTCFullYear() * 12 + start.getUTCMonth(); ; month += 1) {
+    if (month % step) continue;
+    const at = Date.UTC(Math.floor(month / 12), month % 12) / 1000;
+    if (at > max) return ticks;
+    ticks.push(at);
+  }
+}
+
+// The width of a bucket, ms, that a range needs to be at most `most` of them: 1, 2 or 5
+// times a power of ten.
+export function niceStep(spanMs, most) {
+  const power = 10 ** Math.floor(Math.log10(spanMs / most));
+  const factor = [1, 2, 5, 10].find((one) => one * power * most >= spanMs * (1 - 1e-9)) ?? 10;
+  return power < 1 ? factor / Math.round(1 / power) : factor * power;
 }

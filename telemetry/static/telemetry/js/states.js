@@ -1,17 +1,14 @@
 // <hub-states>: the booleans of one name, a lane of time for each device.
 
 import { make, nameOf, setText } from "./dom.js";
-import { Grid } from "./feed.js";
 import { formatAgo } from "./format.js";
-import { GridFigure } from "./grid_figure.js";
 import { fill, gettext, ngettext } from "./i18n.js";
+import { LoadedFigure } from "./loaded_figure.js";
 import { colour } from "./plot.js";
 
 const MOST_LANES = 18;
 
-class HubStates extends GridFigure {
-  points = 2_000;
-
+class HubStates extends LoadedFigure {
   build() {
     this.shown = this.spec.lines.slice(0, MOST_LANES);
     this.lanes = new Map(this.spec.lines.map((line, lane) => [line.id, lane]));
@@ -30,36 +27,42 @@ class HubStates extends GridFigure {
     this.makeGrid();
   }
 
-  makeGrid() {
-    const { stepMs, buckets } = this.page.grid;
-    this.minGapMs = 500;
-    this.grid = new Grid({ stepMs, buckets, nowMs: this.page.hubNow(), lanes: this.spec.lines.length });
-  }
+  minGapMs = 500;
 
-  put(row) {
-    this.putLane(row);
-  }
-
-  merge(series) {
-    this.mergeLanes(series);
+  // A lane is about a third of the display narrower than a chart.
+  get points() {
+    return Math.min(2_000, Math.max(200, 2 * (this.rows?.[0]?.canvas.clientWidth || 300)));
   }
 
   draw(nowMs) {
-    this.grid.advance(nowMs);
+    if (!this.clientWidth) return;
+    this.advance(nowMs);
+    this.setGaps();
+    this.settleMeans(nowMs);
     this.isDirty = false;
-    const on = this.spec.lines.filter((line) => this.page.head(line.id)?.value === true).length;
-    this.setNote(fill(gettext("%(on)s of %(all)s on"), { on, all: this.spec.lines.length }));
+    this.writeNote();
+    const isNow = this.isNow();
     this.rows.forEach((row, lane) => {
       const head = this.page.head(row.line.id);
-      const isLive = !this.page.isOldValue(row.line);
-      setText(row.value, this.page.format(head?.value, this.spec));
-      setText(row.age, !isLive && head ? formatAgo(nowMs - head.heardMs) : "");
-      row.cell.classList.toggle("is-old", !isLive);
-      this.grid.setGap(lane, this.gapMs(row.line));
-      this.grid.settle();
+      const isLive = isNow && !this.page.isOldValue(row.line);
+      const newest = this.grid.newest(lane);
+      const value = isNow ? head?.value : newest === null ? null : Boolean(newest);
+      setText(row.value, this.page.format(value, this.spec));
+      setText(row.age, isNow && !isLive && head ? formatAgo(nowMs - head.heardMs) : "");
+      row.cell.classList.toggle("is-old", isNow && !isLive);
       this.drawLane(row, lane, nowMs, isLive && !this.page.isStale());
     });
-    this.summarize(nowMs, () => this.describe(on));
+    this.summarize(nowMs, () => this.describe(this.countOn()));
+  }
+
+  countOn() {
+    return this.spec.lines.filter((line) => this.page.head(line.id)?.value === true).length;
+  }
+
+  writeNote() {
+    const rollup = this.rollup(this.page.hubNow());
+    const now = fill(gettext("%(on)s of %(all)s on"), { on: this.countOn(), all: this.spec.lines.length });
+    this.setNote(this.isNow() ? [now, rollup].filter(Boolean).join(" · ") : rollup);
   }
 
   drawLane({ canvas, line }, lane, nowMs, isLive) {
@@ -69,21 +72,23 @@ class HubStates extends GridFigure {
     if (canvas.height !== height) canvas.height = height;
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, width, height);
+    const [fromMs, toMs] = this.drawn(nowMs);
+    const place = (seconds) => Math.min(width, Math.max(0, (seconds * 1000 - fromMs) / (toMs - fromMs) * width));
+    const pen = { context, height, place, on: colour(`--s${line.style.hue}`), off: colour("--control") };
+    if (this.widthMs === null) this.drawSteps(pen, lane, isLive ? nowMs / 1000 : null);
+    else this.drawShares(pen, lane);
+    for (const [id, from, to] of this.missing) if (id === line.id) drawMissing(pen, from / 1000, to / 1000);
+  }
+
+  // On is a full bar, off a thin line: shape, not colour alone. untilS: how far the last
+  // value holds, null for not beyond its reading.
+  drawSteps(pen, lane, untilS) {
     const [times] = this.grid.columns;
     const column = this.grid.columns[lane + 1];
-    const from = (nowMs - this.page.spanMs) / 1000;
-    const place = (time) => Math.min(width, Math.max(0, (time - from) / this.page.spanMs * 1000 * width));
-    let value = null;
-    let since = 0;
-    // On is a full bar, off a thin line: shape, not colour alone.
+    let [value, since, last] = [null, 0, 0];
     const close = (until) => {
-      if (value === null || until <= from) return;
-      const [left, right] = [place(since), place(until)];
-      context.fillStyle = colour(value ? `--s${line.style.hue}` : "--control");
-      if (value) context.fillRect(left, height * 0.15, Math.max(right - left, 1), height * 0.7);
-      else context.fillRect(left, height * 0.5 - devicePixelRatio / 2, Math.max(right - left, 1), devicePixelRatio);
+      if (value !== null) drawBar(pen, since, until, value ? 0.7 : 0);
     };
-    let last = 0;
     for (let at = 0; at < times.length; at += 1) {
       const next = column[at];
       if (next === undefined) continue;
@@ -94,7 +99,25 @@ class HubStates extends GridFigure {
       }
       last = times[at];
     }
-    close(isLive ? nowMs / 1000 : last);
+    close(untilS ?? last);
+  }
+
+  // A bucket is as high as the share of its time that was on; pale up to the full height
+  // where it was both.
+  drawShares(pen, lane) {
+    const [times] = this.grid.columns;
+    const [high, low, mean] = this.grid.of(lane);
+    const stepS = this.grid.stepMs / 1000;
+    for (let at = 0; at < times.length; at += 1) {
+      if (typeof mean[at] !== "number") continue;
+      const from = (this.grid.first + at) * stepS;
+      if (low[at] < high[at]) {
+        pen.context.globalAlpha = 0.2;
+        drawBar(pen, from, from + stepS, 0.7);
+        pen.context.globalAlpha = 1;
+      }
+      drawBar(pen, from, from + stepS, 0.7 * mean[at]);
+    }
   }
 
   describe(on) {
@@ -104,6 +127,25 @@ class HubStates extends GridFigure {
       { title: this.spec.title, on, all },
     );
   }
+}
+
+// A bar of this share of the lane's height, from its foot; of none a thin line.
+function drawBar({ context, height, place, on, off }, from, to, share) {
+  const [left, right] = [place(from), place(to)];
+  if (right <= left && (right === 0 || left === context.canvas.width)) return;
+  const tall = Math.max(share * height, devicePixelRatio);
+  context.fillStyle = share > 0 ? on : off;
+  context.fillRect(left, height * 0.85 - tall, Math.max(right - left, 1), tall);
+}
+
+function drawMissing({ context, height, place, off }, from, to) {
+  context.strokeStyle = off;
+  context.beginPath();
+  for (let x = place(from); x < place(to); x += 6 * devicePixelRatio) {
+    context.moveTo(x, height);
+    context.lineTo(x + height, 0);
+  }
+  context.stroke();
 }
 
 customElements.define("hub-states", HubStates);

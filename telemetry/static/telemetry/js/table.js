@@ -15,6 +15,16 @@ export class DeviceTable {
     this.rows = new Map();
     this.columns = null;
     this.filter = null; // a state, or null for all
+    new ResizeObserver(() => this.fit()).observe(element);
+    new ResizeObserver(() => this.fit()).observe(element.parentElement);
+  }
+
+  // Where columns do not fit, they scroll past the devices' names, whole ones at a time.
+  fit() {
+    const box = this.element.parentElement;
+    box.classList.toggle("is-cut", box.scrollWidth > box.clientWidth);
+    const name = this.element.querySelector("tbody th");
+    if (name) box.style.setProperty("--device-width", `${name.offsetWidth}px`);
   }
 
   // specs: what there is to show; the most frequent become columns.

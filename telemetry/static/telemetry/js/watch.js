@@ -100,9 +100,14 @@ export class Watch {
     return { ms: ms === null ? null : Math.max(ms, visitMs ?? 0), isEstimated: true };
   }
 
+  // A series' own habit; null: not known yet.
+  ownPeriodMs(id) {
+    return this.estimates.get(id)?.periodMs ?? null;
+  }
+
   // How often one series comes: its own habit, else its device's period.
   periodMs(slug, id) {
-    const own = this.estimates.get(id)?.periodMs ?? null;
+    const own = this.ownPeriodMs(id);
     if (own !== null) return own;
     const device = this.held?.devices.get(slug);
     return device ? this.periodOf(device).ms : null;

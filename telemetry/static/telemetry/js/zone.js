@@ -1,0 +1,43 @@
+// Wall clocks: what a clock on the wall of a time zone shows, and when it shows it. Pure.
+
+const formats = new Map();
+
+function parts(ms, zone) {
+  if (!formats.has(zone)) {
+    formats.set(zone, new Intl.DateTimeFormat("en-US", {
+      timeZone: zone, hourCycle: "h23", era: "short", year: "numeric", month: "numeric", day: "numeric",
+      hour: "numeric", minute: "numeric", second: "numeric",
+    }));
+  }
+  return Object.fromEntries(formats.get(zone).formatToParts(ms).map(({ type, value }) => [type, Number(value)]));
+}
+
+// How far a zone's wall clock is ahead of UTC at a moment, ms.
+export function offsetMs(ms, zone) {
+  const wholeMs = Math.floor(ms / 1000) * 1000;
+  const { year, month, day, hour, minute, second } = parts(wholeMs, zone);
+  return Date.UTC(year, month - 1, day, hour, minute, second) - wholeMs;
+}
+
+// The wall clock as if it were UTC, and back. A time that a zone skips in spring is the
+// one that its clocks go on to; of one that comes twice in autumn it is the first.
+export const toWallMs = (ms, zone) => ms + offsetMs(ms, zone);
+
+export function fromWallMs(wallMs, zone) {
+  const DAY_MS = 86_400_000;
+  const before = offsetMs(wallMs - DAY_MS, zone);
+  const after = offsetMs(wallMs + DAY_MS, zone);
+  const found = wallMs - Math.max(before, after);
+  return toWallMs(found, zone) === wallMs ? found : wallMs - before === found ? wallMs - after : wallMs - before;
+}
+
+// "2026-11-22T14:03", ":05" and ".250" if one likes → ms; null for what is none.
+export function readWall(text, zone) {
+  const wall = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,3})?)?$/.test(text) ? Date.parse(`${text.replace(" ", "T")}Z`) : NaN;
+  return Number.isNaN(wall) ? null : fromWallMs(wall, zone);
+}
+
+// For a datetime-local input: "2026-11-22T14:03:05".
+export function writeWall(ms, zone) {
+  return new Date(toWallMs(ms, zone)).toISOString().slice(0, 19);
+}
