@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,21 +11,8 @@ import pytest
 from telemetry.fleet import backoff
 from tests.processes import HubProcess
 
-
-class Faults:
-    """Turns the faults of tests/faults/settings.py on and off."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        directory.mkdir()
-
-    def on(self, name: str, number: int) -> None:
-        whole = self.directory / f"{name}.new"
-        whole.write_text(str(number))
-        whole.replace(self.directory / name)
-
-    def off(self, name: str) -> None:
-        (self.directory / name).unlink()
+from .forks import Forks
+from .switches import Faults
 
 
 @pytest.fixture
@@ -49,6 +37,29 @@ def hub(tmp_path: Path, faults: Faults) -> Iterator[HubProcess]:
     yield process
     if process.process is not None and process.process.poll() is None:
         process.kill()
+
+
+@pytest.fixture
+def forks(tmp_path: Path) -> Iterator[Forks]:
+    """Processes to hurt, on a SQLite file of their own."""
+    with Forks(tmp_path) as forks:
+        yield forks
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_forks(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Forks]:
+    """The same on SQLite, and on a database of its own on PostgreSQL."""
+    variables = {}
+    if request.param == "postgresql":
+        import psycopg  # Only machines with PostgreSQL need it.
+
+        url = request.getfixturevalue("postgres_url")
+        name = f"forks_{secrets.token_hex(8)}"
+        with psycopg.connect(url, autocommit=True) as server:
+            server.execute(f"CREATE DATABASE {name}")
+        variables["DATABASE_URL"] = f"{url.rsplit('/', 1)[0]}/{name}"
+    with Forks(tmp_path, variables) as forks:
+        yield forks
 
 
 @pytest.fixture(autouse=True)

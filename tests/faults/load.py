@@ -17,6 +17,7 @@ from telemetry.fleet.batch import batch_of
 from telemetry.fleet.device import Account, Device, Silent, device_url
 from telemetry.fleet.outbox import Sent
 from telemetry.history.journal import decode_columns
+from telemetry.history.pack import unpack
 from telemetry.protocol.messages import Ack
 from tests.processes import HubProcess
 
@@ -121,7 +122,10 @@ async def come_true(is_true: Callable[[], bool], what: str) -> None:
 
 
 def stored_values(data_dir: Path) -> dict[str, list[int]]:
-    """What the journal holds of each device, in order of arrival, repeats included."""
+    """What the journal holds of each device, in order of arrival, repeats included.
+
+    With blocks: what is in them, and what of the journal is not, in order.
+    """
     with contextlib.closing(sqlite3.connect(data_dir / "hub.sqlite3")) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         slugs = dict(
@@ -131,15 +135,40 @@ def stored_values(data_dir: Path) -> dict[str, list[int]]:
                 [METRIC],
             )
         )
-        rows = database.execute(
-            "SELECT columns FROM telemetry_journal ORDER BY writer_id, number"
-        )
-        found: defaultdict[str, list[int]] = defaultdict(list)
-        for (columns,) in rows:
-            series, _, values = decode_columns(columns)
-            for id_, value in zip(series.tolist(), values.tolist(), strict=True):
-                if id_ in slugs:
-                    found[slugs[id_]].append(int(value))
+        in_journal = _in_journal(database)
+        in_blocks = _in_blocks(database)
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for id_, slug in slugs.items():
+        sealed = in_blocks[id_]
+        # A pass that was killed leaves rows behind that are in blocks already.
+        held = set(sealed)
+        rest = [value for value in in_journal[id_] if value not in held]
+        if sealed or rest:
+            found[slug] = sorted(sealed + rest) if sealed else rest
+    return found
+
+
+def _in_journal(database: sqlite3.Connection) -> defaultdict[int, list[int]]:
+    rows = database.execute(
+        "SELECT columns FROM telemetry_journal ORDER BY writer_id, number"
+    )
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    for (columns,) in rows:
+        series, _, values = decode_columns(columns)
+        for id_, value in zip(series.tolist(), values.tolist(), strict=True):
+            found[id_].append(int(value))
+    return found
+
+
+def _in_blocks(database: sqlite3.Connection) -> defaultdict[int, list[int]]:
+    rows = database.execute(
+        "SELECT series_id, length, data FROM telemetry_block"
+        " WHERE resolution_seconds = 0 ORDER BY start_us, part"
+    )
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    for id_, length, data in rows:
+        _, values = unpack(data, length)
+        found[id_] += [int(value) for value in values.tolist()]
     return found
 
 

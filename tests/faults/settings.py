@@ -6,6 +6,7 @@ FAULTS_DIR is a directory; a file in it is a fault as long as it is there.
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,34 @@ def _limit_pages(connection: Any, **kwargs: Any) -> None:
 
 
 connection_created.connect(_limit_pages, dispatch_uid="faults")
+
+_right_disk_usage = shutil.disk_usage
+
+
+def _disk_usage(path: Any) -> Any:
+    """The disk as it is, with as much free as the fault says."""
+    usage, free = _right_disk_usage(path), _fault("free_bytes")
+    return usage if free is None else usage._replace(free=free)
+
+
+shutil.disk_usage = _disk_usage
+
+
+def _hurry(connection: Any, **kwargs: Any) -> None:
+    """What a hub does every minute it does all the time, to be killed meanwhile."""
+    if _fault("hurry") is None:
+        return
+    # Models cannot be imported before there are settings.
+    from telemetry.history import lease, upkeep
+    from telemetry.ingest import pipeline
+
+    upkeep.LOOK_SECONDS = 0.05
+    pipeline.FOLD_SECONDS = 0.1
+    # Of a process that was killed.
+    lease.claimed.__wrapped__.__defaults__ = (0.3, lease.NAME)  # type: ignore[attr-defined]
+
+
+connection_created.connect(_hurry, dispatch_uid="hurry")
 
 _right_now_us = clock.now_us
 

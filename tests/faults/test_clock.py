@@ -9,8 +9,8 @@ import pytest
 
 from tests.processes import HubProcess, fetch
 
-from .conftest import Faults
 from .load import Load, assert_each_stored_once, come_true, enrol
+from .switches import Faults
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.processes import HubProcess, fetch
 
-from .conftest import Faults
 from .load import Load, assert_each_stored_once, come_true, enrol, rss_bytes
+from .switches import Faults
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
