@@ -157,7 +157,7 @@ def measure_ingest(plan: Plan, batches: Sequence[int]) -> tuple[list[Figures], s
             found += [full, half]
         acked, stored = sum(each.acked for each in found), running.stored()
         mode = running.journal_mode()
-    note = f"Acked in all {acked:,}, in the journal {stored:,} (journal mode {mode})."
+    note = f"Acked in all {acked:,}, stored {stored:,} (journal mode {mode})."
     if stored < acked:
         note += " **Acked readings are missing.**"
     return found, note

@@ -49,14 +49,20 @@ class Load(loads.Load):
 
 
 def template(batch: int) -> tuple[bytearray, int, int]:
-    """A frame of `batch` readings, and where its seq and its time stand."""
+    """A frame of `batch` readings, and where its seq and its time stand.
+
+    A fast load's times run ahead of the clock, into those of the next one: each has
+    values of its own level, so that none repeats a reading of another.
+    """
     seq, moment = "@" * SEQ_DIGITS, "#" * TIME_DIGITS
+    level = int(time.time()) % 1_000
     if batch == 1:
         text = (
-            f'{{"type":"data","seq":{seq},"time":{moment},"values":{{"temp":21.57}}}}'
+            f'{{"type":"data","seq":{seq},"time":{moment},'
+            f'"values":{{"temp":{level}.57}}}}'
         )
     else:
-        rows = ",".join(f"[{n},{21 + n % 89 / 100:.2f}]" for n in range(batch))
+        rows = ",".join(f"[{n},{level + n % 89 / 100:.2f}]" for n in range(batch))
         text = (
             f'{{"type":"data","seq":{seq},"base":{moment},'
             f'"columns":["temp"],"rows":[{rows}]}}'

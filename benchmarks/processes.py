@@ -22,6 +22,14 @@ from urllib.request import urlopen
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 TICKS = os.sysconf("SC_CLK_TCK")
+SETTLE_SECONDS = 1.0
+STORED = (
+    "SELECT (SELECT COALESCE(SUM(count), 0) FROM telemetry_journal)"
+    " + (SELECT COALESCE(SUM(count), 0) FROM telemetry_block"
+    " WHERE resolution_seconds = 0)"
+)
+
+Query = Callable[[str], list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
@@ -87,19 +95,34 @@ class Hub:
         lines = self.manage("createdevice", *names, "--group", group).splitlines()
         return [line.partition("\t")[2] for line in lines if "\t" in line]
 
-    def stored(self) -> int:
-        """Readings in the journal, as another process sees them."""
+    def stored(self, query: Query | None = None) -> int:
+        """Readings in the journal and in blocks, as another process sees them.
+
+        Waits until a pass of the sealer is over: in it, readings are in both.
+        `query` is for a database that is no file of this hub.
+        """
+        query = query or self._query
+        before, now = -1, int(query(STORED)[0][0])
+        while now != before:
+            time.sleep(SETTLE_SECONDS)
+            before, now = now, int(query(STORED)[0][0])
+        return now
+
+    def _query(self, sql: str) -> list[tuple[Any, ...]]:
         path = f"file:{self.data_dir / 'hub.sqlite3'}?mode=ro"
         with contextlib.closing(sqlite3.connect(path, uri=True)) as connection:
-            (count,) = connection.execute(
-                "SELECT COALESCE(SUM(count), 0) FROM telemetry_journal"
-            ).fetchone()
-        return int(count)
+            return connection.execute(sql).fetchall()
 
     def journal_mode(self) -> str:
-        path = f"file:{self.data_dir / 'hub.sqlite3'}?mode=ro"
-        with contextlib.closing(sqlite3.connect(path, uri=True)) as connection:
-            return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+        return str(self._query("PRAGMA journal_mode")[0][0])
+
+
+def other_variables() -> dict[str, str]:
+    """The environment without what a hub would take for its settings."""
+    own = ("HUB_", "TELEMETRY_", "DATABASE_", "REDIS_", "DJANGO_")
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(own)
+    }
 
 
 @contextlib.contextmanager
@@ -107,13 +130,8 @@ def hub(**settings: str) -> Iterator[Hub]:
     """`manage.py serve` with SQLite in a new directory; `settings` as variables."""
     with tempfile.TemporaryDirectory(prefix="hub-bench-") as directory:
         port = free_port()
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("HUB_", "TELEMETRY_", "DATABASE_", "REDIS_"))
-        }
         environment = {
-            **kept,
+            **other_variables(),
             "HUB_DATA_DIR": directory,
             "HUB_PORT": str(port),
             **settings,
