@@ -92,6 +92,8 @@ def _ask(what: str, scale: float, ids: list[int], times: int) -> dict[str, Any]:
                 START_US + int(seconds * scale) * 1_000_000,
                 POINTS,
                 raw_if_few=False,
+                # Minimum, maximum, mean and count, as a chart asks for them.
+                with_area=False,
             )
             size = max(len(each.starts_us) for each in answer.series.values())
             readings = sum(

@@ -108,6 +108,19 @@ class TestByAge:
         assert len(raw(series)) == 3_600
         assert_same(tier_of(series), expected(times_us, values))
 
+    def test_a_slow_series_stays_raw_where_rows_would_take_more_room(self):
+        slow, fast = make_series(name="slow"), make_series(name="fast")
+        save(slow, *regular(OLD_US, 3_000, 60 * SECOND_US))
+        for at in range(12):
+            save(fast, *regular(OLD_US + at * HOUR_US, 3_600))
+        planned = retention.plan(NOW_US)
+        done = run()
+        assert (len(raw(slow)), len(tier(slow))) == (3_000, 0)
+        assert (len(raw(fast)), done.thinned_readings) == (0, 12 * 3_600)
+        assert planned.total.thinned_readings == 12 * 3_600
+        # And so it is each time.
+        assert not run().has_changed
+
     def test_each_device_by_its_own_group(self, group):
         group.raw_days = 90
         group.save()
