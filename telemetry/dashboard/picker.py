@@ -24,6 +24,8 @@ PRESETS = (
 USUAL, YOUNG = "15m", "5m"
 # A local time, as its input makes it.
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", re.ASCII)
+# What the script may understand: what is none of these it shows the usual range for.
+_MOMENT = re.compile(r"(now)?([ +-]\d{1,9}[smhdw])?|-?\d[\d.]*|\d{4}-\d\d.*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,13 @@ class Preset:
 
 
 def presets(query: Mapping[str, str], *, is_young: bool) -> list[Preset]:
-    """The buttons; without a range in the address the usual one is chosen."""
-    asked = query.get("from", "").removeprefix("now")
-    if not asked and query.get("to", "now") == "now":
+    """The buttons; without a good range in the address the usual one."""
+    start, end = query.get("from", ""), query.get("to", "now")
+    is_wrong = not (_MOMENT.fullmatch(start) and _MOMENT.fullmatch(end))
+    is_live = is_wrong or end == "now"
+    asked = start.removeprefix("now")
+    if is_wrong or (is_live and not asked):
         asked = f"-{YOUNG if is_young else USUAL}"
-    is_live = query.get("to", "now") == "now"
     return [
         Preset(f"now-{span}", gettext(label), is_live and asked == f"-{span}")
         for span, label in PRESETS

@@ -254,3 +254,21 @@ def test_the_list_of_groups_renews_itself(hub, visit):
     focused = visitor.page.evaluate("document.activeElement.getAttribute('href')")
     assert focused == "/g/plant"
     assert visitor.problems == []
+
+
+@pytest.mark.parametrize(("width", "wide"), [(1280, 1), (1700, 0), (900, 3)])
+def test_an_odd_number_of_charts_leaves_no_empty_half_row(hub, visit, width, wide):
+    (slug,) = hub.add_devices("plant", "boiler")
+    hub.send(slug, {"values": {"a": 1, "b": 2, "c": 3}})
+    visitor = visit(viewport={"width": width, "height": 900})
+    visitor.open("/g/plant")
+    visitor.wait("document.querySelectorAll('hub-chart').length === 3")
+    widths = visitor.page.evaluate(
+        """() => {
+          const whole = document.querySelector('#charts').clientWidth;
+          const charts = [...document.querySelectorAll('hub-chart')];
+          return charts.map((chart) => chart.offsetWidth > 0.9 * whole);
+        }"""
+    )
+    assert sum(widths) == wide
+    assert visitor.problems == []

@@ -332,6 +332,8 @@ def test_readings_that_come_late_appear_in_a_paused_range(hub, visit, boiler):
         ("from=now-90000d", "from=now-3650d&to=now", "10 years"),
         ("from=2026-01-02T00:00Z&to=2026-01-01T00:00Z", "from=2026-01-01", "exchanged"),
         ("from=<script>alert(1)</script>", "from=now-15m", "<script>"),
+        ("from=now-20y&to=now", "from=now-15m&to=now", "so this is the usual range"),
+        ("from=now-1h&to=2190-01-01", "&to=20", "ends in the future"),
     ],
 )
 def test_a_bad_range_is_the_nearest_good_one_and_a_word(
@@ -349,6 +351,44 @@ def test_a_bad_range_is_the_nearest_good_one_and_a_word(
     visitor.wait(f"{NOTE} !== '' && !{NOTE}.includes('loading')")
     assert shown in visitor.page.url
     assert word in visitor.page.inner_text("#range-state")
+    assert "2190" not in visitor.page.url
+    assert visitor.problems == []
+
+
+def test_a_device_is_in_the_same_state_in_every_range(hub, visit, boiler):
+    """Its fast series fell silent; of it long ranges hold buckets, of a slow one
+    readings."""
+    silent, now = now_ms() - 4 * MINUTE_MS, now_ms()
+    temps = [(silent - at * 20_000, 20.0) for at in range(8 * 4_320, -1, -1)]
+    energy = [(silent - at * 15 * MINUTE_MS, 5.0 + at) for at in range(8 * 96, -1, -1)]
+    seed(hub, boiler, temps)
+    seed(hub, boiler, energy, "energy,number")
+    visitor = visit()
+    ranges = ["now-5m", "now-24h", "now-7d", "now-30d"]
+    ranges = [f"from={each}&to=now" for each in ranges]
+    ranges.append(f"from={now - 3 * DAY_MS}&to={now - 2 * DAY_MS}")
+    for each in ranges:
+        visitor.open(f"/g/plant?{each}")
+        visitor.wait(f"{NOTE} !== '' && !{NOTE}.includes('loading')")
+        cell = "document.querySelector('#device-table td')?.title ?? ''"
+        visitor.wait(f"({cell}).includes('one every 20 s (estimated)')")
+        visitor.wait(f"/1\\s*offline/.test({TEXT}) && /0\\s*live/.test({TEXT})")
+    assert visitor.problems == []
+
+
+def test_a_paused_range_shows_no_text_that_came_after_it(hub, visit, boiler):
+    now = now_ms()
+    hub.send(boiler, {"time": now - 2 * 3_600_000, "values": {"mode": "eco"}})
+    visitor = visit()
+    texts = "(document.querySelector('hub-texts')?.innerText ?? '')"
+    visitor.open(f"/g/plant?from={now - 3_600_000}&to={now - 60_000}")
+    visitor.wait(f"{texts}.includes('eco')")
+    assert "ago" not in visitor.page.inner_text("hub-texts")
+    hub.send(boiler, {"values": {"mode": "boost"}})
+    visitor.wait(f"{texts}.includes('not shown for past ranges')")
+    assert "boost" not in visitor.page.inner_text("hub-texts")
+    visitor.page.keyboard.press("l")
+    visitor.wait(f"{texts}.includes('boost')")
     assert visitor.problems == []
 
 
@@ -411,6 +451,38 @@ def test_a_boolean_is_the_share_of_time_on_and_says_so(hub, visit, boiler):
     assert 0.4 < sum(shares) / len(shares) < 0.6
     visitor.page.click("button[value='now-5m']")
     visitor.wait(f"/raw$/.test({note})")
+    assert visitor.problems == []
+
+
+def test_a_gap_of_a_boolean_is_hatched_and_off_is_a_line(hub, visit, boiler):
+    """A picture of its lane: what the ink at the foot and above it is."""
+    end = now_ms() // MINUTE_MS * MINUTE_MS
+    days = [(20, 30), (0, 10)]
+    values: Sent = [
+        (end - int(at * 5 * MINUTE_MS), 0)
+        for to, since in days
+        for at in range(since * 288, to * 288, -1)
+    ]
+    seed(hub, boiler, values, "door,boolean")
+    visitor = visit(viewport={"width": 360, "height": 740})
+    visitor.open("/g/plant?from=now-30d&to=now")
+    note = "(document.querySelector('hub-states .figure-note')?.innerText ?? '')"
+    visitor.wait(f"{note}.includes('share of time on')")
+    # On a narrow display a lane is as wide as its card.
+    assert (
+        visitor.page.evaluate("document.querySelector('.lanes canvas').clientWidth")
+        > 300
+    )
+    visitor.page.wait_for_timeout(1_200)
+    painted = """(share) => {
+      const canvas = document.querySelector('.lanes canvas');
+      const left = Math.round(canvas.width * share);
+      const context = canvas.getContext('2d');
+      const { data } = context.getImageData(left, 0, 24, canvas.height / 2);
+      return data.filter((value, at) => at % 4 === 3 && value > 0).length;
+    }"""
+    off, gap = (visitor.page.evaluate(painted, share) for share in (0.1, 0.5))
+    assert (off, gap > 100) == (0, True)
     assert visitor.problems == []
 
 

@@ -23,7 +23,10 @@ def chosen(query: dict[str, str], *, is_young: bool = False) -> list[str]:
         ({"from": "now-24h", "to": "now"}, ["now-24h"]),
         ({"from": "now-24h", "to": "now-1h"}, []),
         ({"from": "now-9h"}, []),
-        ({"from": "<script>"}, []),
+        ({"from": "<script>"}, ["now-15m"]),
+        ({"from": "now-20y"}, ["now-15m"]),
+        ({"from": "now-6h", "to": "later"}, ["now-15m"]),
+        ({"from": "2026-11-22T10:00", "to": "2026-11-22T11:00"}, []),
     ],
 )
 def test_the_button_of_the_address_is_pressed(query, found):

@@ -59,11 +59,13 @@ test("a merged row counts as its readings", () => {
   assert.equal(estimate.periodMs, 100);
 });
 
-test("history teaches a period that no live reading has shown yet", () => {
+test("what is stored says the period until live readings have said enough", () => {
   const estimate = new PeriodEstimate();
   estimate.note(50_000);
-  estimate.learn([10_000, 20_000, 30_000, 40_000]);
+  estimate.suppose(10_000);
   assert.equal(estimate.periodMs, 10_000);
+  for (const time of [55_000, 60_000, 65_000]) estimate.note(time);
+  assert.equal(estimate.periodMs, 5_000);
 });
 
 test("states are counted, also those that no device is in", () => {

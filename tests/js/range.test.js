@@ -33,8 +33,11 @@ for (const [search, written] of GOOD) {
 
 const BAD = [
   ["?from=banana", "?from=now-15m&to=now", /“banana” is no time/],
-  ["?from=now-6h&to=later", "?from=now-6h&to=now", /“later” is no time/],
-  ["?from=banana&to=2026-01-01", span("2025-12-31T22:45:00Z", "2025-12-31T23:00:00Z"), /banana/],
+  ["?from=now-6h&to=later", "?from=now-15m&to=now", /“later” is no time/],
+  ["?from=banana&to=2026-01-01", "?from=now-15m&to=now", /banana/],
+  ["?from=now-20y&to=now", "?from=now-15m&to=now", /“now-20y” is no time .* so this is the usual range/],
+  ["?from=2026-11-22T15:00Z&to=2027-01-01", span("2026-11-22T15:00:00Z", "2026-11-22T16:00:00Z"), /ends in the future/],
+  ["?from=now-1h&to=now%2B1h", span("2026-11-22T15:00:00Z", "2026-11-22T16:00:00Z"), /ends in the future/],
   ["?from=now-20000d", "?from=now-3650d&to=now", /10 years/],
   ["?from=0&to=1795351535368", span("2016-11-24T12:45:35.368Z", "2026-11-22T12:45:35.368Z"), /10 years/],
   ["?from=2026-11-22&to=2026-11-20", span("2026-11-19T23:00:00Z", "2026-11-21T23:00:00Z"), /exchanged/],
@@ -91,5 +94,8 @@ test("an earlier range stands still, a later one goes on live when it reaches no
 });
 
 test("a fixed range never reaches beyond now", () => {
-  assert.deepEqual(fixedView(NOW - HOUR, NOW + HOUR, NOW), { view: { fromMs: NOW - HOUR, toMs: NOW }, problem: null });
+  const { view, problem } = fixedView(NOW - HOUR, NOW + HOUR, NOW);
+  assert.deepEqual(view, { fromMs: NOW - HOUR, toMs: NOW });
+  assert.match(problem, /ends in the future/);
+  assert.equal(fixedView(NOW - HOUR, NOW + 900, NOW).problem, null);
 });

@@ -1,6 +1,7 @@
 // <hub-chart>: the numbers of one (name, unit), as lines or, above 18, as a band.
 
 import { Band } from "./band.js";
+import { usualGapMs, usualRawGapMs } from "./buckets.js";
 import { icon, make, nameOf, setText, swatch } from "./dom.js";
 import { formatAgo, formatMoment, unitBeside } from "./format.js";
 import { fill, gettext, ngettext } from "./i18n.js";
@@ -55,7 +56,10 @@ class HubChart extends LoadedFigure {
 
   merge(found, fromMs, nowMs) {
     if (!this.isBand) return super.merge(found, fromMs);
-    for (const [id, one] of Object.entries(found.series)) if (one.times) this.page.notePeriod(Number(id), one.times);
+    this.spec.lines.forEach((line, lane) => {
+      const one = found.series[line.id];
+      if (one) this.noteGap(lane, one.times ? usualRawGapMs(one.times) : usualGapMs(one));
+    });
     const gaps = this.spec.lines.map((line, lane) => this.gapMs(line, lane)).sort((a, b) => a - b);
     this.grid.gapMs = Math.max(gaps[gaps.length >> 1], 1.5 * this.grid.stepMs);
     return this.grid.load(found.series, fromMs, isLive(this.view) ? nowMs : this.view.toMs);

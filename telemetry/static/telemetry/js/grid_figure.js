@@ -138,7 +138,6 @@ export class GridFigure extends HubFigure {
 
   mergeReadings(line, lane, one) {
     if (!one) return;
-    this.page.notePeriod(line.id, one.times);
     this.noteGap(lane, usualRawGapMs(one.times));
     for (let at = 0; at < one.times.length; at += 1) this.grid.put(lane, one.times[at], one.values[at]);
   }

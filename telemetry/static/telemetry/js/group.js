@@ -8,6 +8,7 @@ import "./texts.js";
 import { Chips } from "./chips.js";
 import { make, setText } from "./dom.js";
 import { formatAgo, formatClock } from "./format.js";
+import { Habits } from "./habits.js";
 import { History } from "./history.js";
 import { fill, gettext, ngettext } from "./i18n.js";
 import { assignStyles } from "./palette.js";
@@ -49,6 +50,7 @@ class GroupPage {
       choose: (view) => this.choose(view),
       drawnNow: () => (this.fresh.isStale ? Math.max(this.fresh.fromMs, this.watch.hubNow()) : this.watch.hubNow()),
     });
+    this.habits = new Habits({ history: this.watch.history, watch: this.watch });
     this.socket = socket;
     this.fresh = this.watch.freshness();
     this.figures = new Map();
@@ -109,7 +111,11 @@ class GroupPage {
       else if (change.kind === "update") figure.put(row);
     }
     for (const [id, fromMs] of change.late) this.figureOf.get(id)?.reloadFrom?.(fromMs);
-    if (change.kind === "snapshot") this.tick();
+    if (change.kind !== "snapshot") return;
+    // Before the charts ask for theirs.
+    if (!this.areHabitsAsked) this.habits.load().then(() => this.tick());
+    this.areHabitsAsked = true;
+    this.tick();
   }
 
   figureOf = new Map();

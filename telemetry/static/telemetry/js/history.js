@@ -1,4 +1,4 @@
-// Loads readings over HTTP, two requests at a time, the newest wish of a chart first.
+// Loads readings over HTTP, two requests at a time, in the order they were asked for.
 
 const MOST_AT_ONCE = 2;
 const RETRIES_MS = [1_000, 3_000, 10_000, 30_000];
@@ -11,13 +11,14 @@ export class History {
     this.running = 0;
   }
 
-  // → the hub's answer (docs/topics/dashboard.md). Rejects when the hub has not answered
+  // → the hub's answer (docs/topics/dashboard.md); without a name of all series. Rejects when the hub has not answered
   // after all retries, at once when it refuses (4xx): with the hub's reason, a sentence
   // for people, where the range holds too much; and when `signal` says that nobody wants
   // it any more. widthMs: of the buckets, where it has to be this one.
   load({ name, unit, fromMs, toMs, points, widthMs = null, signal }) {
     const query = new URLSearchParams({
-      name, unit, points, from: Math.max(0, Math.floor(fromMs)), to: Math.ceil(toMs),
+      ...(name === undefined ? {} : { name, unit }),
+      points, from: Math.max(0, Math.floor(fromMs)), to: Math.ceil(toMs),
       ...(widthMs === null ? {} : { width: widthMs }),
     });
     return new Promise((resolve, reject) => {

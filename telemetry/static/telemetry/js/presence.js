@@ -39,6 +39,7 @@ export class PeriodEstimate {
   constructor() {
     this.intervals = [];
     this.lastMs = null;
+    this.storedMs = null;
   }
 
   // A reading, or the last of `count` that were merged into one row.
@@ -50,18 +51,14 @@ export class PeriodEstimate {
     if (this.lastMs === null || timeMs > this.lastMs) this.lastMs = timeMs;
   }
 
-  // Times that were read earlier, ascending; only until live ones have said enough.
-  learn(timesMs) {
-    if (this.periodMs !== null) return;
-    const { lastMs } = this;
-    this.lastMs = null;
-    for (const timeMs of timesMs.slice(-INTERVALS - 1)) this.note(timeMs);
-    if (lastMs !== null) this.note(lastMs);
+  // What the stored readings say (habits.js); only until live ones have said enough.
+  suppose(periodMs) {
+    this.storedMs = periodMs;
   }
 
-  // null until three intervals are known.
+  // null until it is stored, or three intervals are known.
   get periodMs() {
-    return this.medianMs(3);
+    return this.medianMs(3) ?? this.storedMs;
   }
 
   medianMs(least) {

@@ -23,16 +23,16 @@ export function edges(view, nowMs) {
 
 export const spanOf = (view) => view.spanMs ?? view.toMs - view.fromMs;
 
-// The address's query → {view, problem}: the view asked for or the nearest one that
-// there is, and then a sentence that says why.
+// The address's query → {view, problem}: the view asked for, or the nearest one that
+// there is (the usual one for what is no time), and then a sentence that says why.
 export function readRange(search, { nowMs, zone, fallbackMs }) {
   const query = new URLSearchParams(search);
   const [from, to] = [query.get("from") || null, query.get("to") || "now"];
   const since = from === null ? null : readMoment(from, zone);
   const until = readMoment(to, zone);
   const wrong = from !== null && since === null ? from : until === null ? to : null;
-  const { view, problem } = nearest(since, until ?? { beforeMs: 0 }, nowMs, fallbackMs);
-  return { view, problem: wrong === null ? problem : notUnderstood(wrong) };
+  if (wrong !== null) return { view: { spanMs: fallbackMs }, problem: notUnderstood(wrong) };
+  return nearest(since, until, nowMs, fallbackMs);
 }
 
 function nearest(since, until, nowMs, fallbackMs) {
@@ -44,7 +44,7 @@ function nearest(since, until, nowMs, fallbackMs) {
 }
 
 const notUnderstood = (text) => fill(
-  gettext("“%(text)s” is no time that this page understands: this is the nearest range."), { text: text.slice(0, 40) },
+  gettext("“%(text)s” is no time that this page understands, so this is the usual range."), { text: text.slice(0, 40) },
 );
 
 // "now-6h", "-6h", "now", ms since 1970, "2026-11-22T14:03Z", or without a zone that of
@@ -85,6 +85,8 @@ export function fixedView(fromMs, toMs, now) {
     [from, to] = [nowMs - Math.min(Math.max(to - from, SHORTEST_MS), nowMs), nowMs];
     problem = gettext("The range asked for has not come yet: this is the newest one of that length.");
   }
+  // A clock may run ahead a little.
+  if (to > nowMs + 1_000) problem ??= gettext("The range asked for ends in the future: this one ends now.");
   to = Math.min(to, nowMs);
   if (to - from > LONGEST_MS) [from, problem] = [to - LONGEST_MS, tooLong()];
   if (to - from < SHORTEST_MS) {

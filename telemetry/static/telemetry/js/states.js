@@ -3,6 +3,7 @@
 import { make, nameOf, setText } from "./dom.js";
 import { formatAgo } from "./format.js";
 import { fill, gettext, ngettext } from "./i18n.js";
+import { shareBars, stepBars, unknownParts } from "./lane.js";
 import { LoadedFigure } from "./loaded_figure.js";
 import { colour } from "./plot.js";
 
@@ -74,50 +75,19 @@ class HubStates extends LoadedFigure {
     context.clearRect(0, 0, width, height);
     const [fromMs, toMs] = this.drawn(nowMs);
     const place = (seconds) => Math.min(width, Math.max(0, (seconds * 1000 - fromMs) / (toMs - fromMs) * width));
-    const pen = { context, height, place, on: colour(`--s${line.style.hue}`), off: colour("--control") };
-    if (this.widthMs === null) this.drawSteps(pen, lane, isLive ? nowMs / 1000 : null);
-    else this.drawShares(pen, lane);
-    for (const [id, from, to] of this.missing) if (id === line.id) drawMissing(pen, from / 1000, to / 1000);
-  }
-
-  // On is a full bar, off a thin line: shape, not colour alone. untilS: how far the last
-  // value holds, null for not beyond its reading.
-  drawSteps(pen, lane, untilS) {
-    const [times] = this.grid.columns;
-    const column = this.grid.columns[lane + 1];
-    let [value, since, last] = [null, 0, 0];
-    const close = (until) => {
-      if (value !== null) drawBar(pen, since, until, value ? 0.7 : 0);
+    const pen = {
+      context, height, place,
+      on: colour(`--s${line.style.hue}`), off: colour("--control"), none: colour("--bg"), hatch: colour("--grid"),
     };
-    for (let at = 0; at < times.length; at += 1) {
-      const next = column[at];
-      if (next === undefined) continue;
-      if (next !== value) {
-        close(next === null ? last : times[at]);
-        value = next;
-        since = times[at];
-      }
-      last = times[at];
-    }
-    close(untilS ?? last);
-  }
-
-  // A bucket is as high as the share of its time that was on; pale up to the full height
-  // where it was both.
-  drawShares(pen, lane) {
-    const [times] = this.grid.columns;
-    const [high, low, mean] = this.grid.of(lane);
-    const stepS = this.grid.stepMs / 1000;
-    for (let at = 0; at < times.length; at += 1) {
-      if (typeof mean[at] !== "number") continue;
-      const from = (this.grid.first + at) * stepS;
-      if (low[at] < high[at]) {
-        pen.context.globalAlpha = 0.2;
-        drawBar(pen, from, from + stepS, 0.7);
-        pen.context.globalAlpha = 1;
-      }
-      drawBar(pen, from, from + stepS, 0.7 * mean[at]);
-    }
+    const bars = this.widthMs === null
+      ? stepBars([this.grid.columns[0], this.grid.columns[lane + 1]], isLive ? nowMs / 1000 : null)
+      : shareBars(this.grid, lane);
+    // What is live holds until now, in whichever bucket that is.
+    const untilS = isLive ? nowMs / 1000 : toMs / 1000;
+    const leastS = Math.max(this.gapMs(line, lane), 2 * this.grid.stepMs) / 1000;
+    for (const [from, to] of unknownParts(bars, fromMs / 1000, untilS, leastS)) drawUnknown(pen, from, to);
+    for (const bar of bars) drawPart(pen, bar);
+    for (const [id, from, to] of this.missing) if (id === line.id) drawMissing(pen, from / 1000, to / 1000);
   }
 
   describe(on) {
@@ -129,23 +99,54 @@ class HubStates extends LoadedFigure {
   }
 }
 
-// A bar of this share of the lane's height, from its foot; of none a thin line.
+// A bucket is as high as the share of its time that was on; pale up to the full height
+// where it was both.
+function drawPart(pen, { from, to, share, isMixed }) {
+  if (isMixed) {
+    pen.context.globalAlpha = 0.2;
+    drawBar(pen, from, to, 0.7);
+    pen.context.globalAlpha = 1;
+  }
+  drawBar(pen, from, to, 0.7 * share);
+}
+
+// A bar of this share of the lane's height, from its foot; of none a line. On is a full
+// bar, off a line: shape, not colour alone.
 function drawBar({ context, height, place, on, off }, from, to, share) {
   const [left, right] = [place(from), place(to)];
   if (right <= left && (right === 0 || left === context.canvas.width)) return;
-  const tall = Math.max(share * height, devicePixelRatio);
+  const tall = Math.max(share * height, (share > 0 ? 1 : 2) * devicePixelRatio);
   context.fillStyle = share > 0 ? on : off;
   context.fillRect(left, height * 0.85 - tall, Math.max(right - left, 1), tall);
 }
 
-function drawMissing({ context, height, place, off }, from, to) {
-  context.strokeStyle = off;
+// Nobody knows: neither on nor off. The lane itself is away, and what is left is hatched.
+function drawUnknown(pen, from, to) {
+  const [left, right] = [pen.place(from), pen.place(to)];
+  pen.context.fillStyle = pen.none;
+  pen.context.fillRect(left, 0, right - left, pen.height);
+  hatch(pen, left, right, pen.hatch);
+}
+
+// Stored, but it cannot be read.
+function drawMissing(pen, from, to) {
+  hatch(pen, pen.place(from), pen.place(to), pen.off);
+}
+
+function hatch({ context, height }, left, right, ink) {
+  context.save();
   context.beginPath();
-  for (let x = place(from); x < place(to); x += 6 * devicePixelRatio) {
+  context.rect(left, 0, right - left, height);
+  context.clip();
+  context.strokeStyle = ink;
+  context.lineWidth = devicePixelRatio;
+  context.beginPath();
+  for (let x = left - height; x < right; x += 6 * devicePixelRatio) {
     context.moveTo(x, height);
     context.lineTo(x + height, 0);
   }
   context.stroke();
+  context.restore();
 }
 
 customElements.define("hub-states", HubStates);

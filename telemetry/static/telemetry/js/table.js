@@ -111,8 +111,11 @@ export class DeviceTable {
     });
     const lastMs = page.lastReadings.get(device.slug) ?? null;
     setText(row.age, lastMs === null ? gettext("never") : formatAgo(nowMs - lastMs));
-    if (lastMs !== null && Math.abs(lastMs - (row.titledMs ?? 0)) >= 1_000) {
+    const { ms } = page.periodOf(device);
+    const isMoved = Math.abs(lastMs - (row.titledMs ?? 0)) >= 1_000 || ms !== row.titledPeriodMs;
+    if (lastMs !== null && isMoved) {
       row.titledMs = lastMs;
+      row.titledPeriodMs = ms;
       row.age.dateTime = new Date(lastMs).toISOString();
       row.age.title = formatDateTime(lastMs, page.zone);
       row.stateCell.title = this.evidence(device, lastMs);

@@ -1,9 +1,11 @@
-// <hub-texts>: the last text of each device, with its age.
+// <hub-texts>: the last text of each device, with its age; in a range that has ended the
+// last one of then, where it is at hand.
 
 import { make, nameOf, setText } from "./dom.js";
 import { HubFigure } from "./figure.js";
-import { formatAgo } from "./format.js";
+import { formatAgo, formatDateTime } from "./format.js";
 import { fill, gettext } from "./i18n.js";
+import { isLive } from "./range.js";
 
 const MOST_ROWS = 18;
 
@@ -30,12 +32,27 @@ class HubTexts extends HubFigure {
 
   draw(nowMs) {
     this.isDirty = false;
-    for (const { line, value, age } of this.rows) {
-      const head = this.page.head(line.id);
-      setText(value, this.page.format(head?.value, this.spec));
-      setText(age, head ? formatAgo(nowMs - head.heardMs) : "");
-      value.classList.toggle("is-old", this.page.isOldValue(line));
+    const { view } = this.page;
+    for (const row of this.rows) {
+      const head = this.page.head(row.line.id);
+      if (isLive(view)) this.drawNow(row, head, nowMs);
+      else this.drawThen(row, head, view.toMs);
     }
+  }
+
+  drawNow({ line, value, age }, head, nowMs) {
+    setText(value, this.page.format(head?.value, this.spec));
+    setText(age, head ? formatAgo(nowMs - head.heardMs) : "");
+    value.classList.toggle("is-old", this.page.isOldValue(line));
+  }
+
+  // In a range that has ended only what held at its end belongs: the last text, unless
+  // it came later.
+  drawThen({ value, age }, head, toMs) {
+    const isOfThen = head !== undefined && head.time < toMs;
+    setText(value, isOfThen ? this.page.format(head.value, this.spec) : "–");
+    setText(age, isOfThen ? formatDateTime(head.time, this.page.zone) : gettext("not shown for past ranges"));
+    value.classList.toggle("is-old", !isOfThen);
   }
 }
 

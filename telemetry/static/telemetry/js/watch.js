@@ -62,9 +62,25 @@ export class Watch {
     this.visits.get(slug).note(nowMs);
   }
 
-  notePeriod(id, timesMs) {
+  // What the stored readings of a series say; never those of the range that is shown:
+  // a device's state is the same in every range.
+  supposePeriod(id, periodMs) {
     if (!this.estimates.has(id)) this.estimates.set(id, new PeriodEstimate());
-    this.estimates.get(id).learn(timesMs);
+    this.estimates.get(id).suppose(periodMs);
+  }
+
+  // Slugs of devices of whose period nobody has said or shown anything yet, and whose
+  // last reading is later than this: what is older is offline by any period.
+  unknownSince(sinceMs) {
+    const slugs = new Set();
+    for (const [id, row] of this.held?.rows ?? []) {
+      const device = this.held.devices.get(this.slugOf(id));
+      if (device && !device.expectedPeriodS && row.time >= sinceMs) slugs.add(device.slug);
+    }
+    for (const [id, estimate] of this.estimates) {
+      if (estimate.periodMs !== null) slugs.delete(this.slugOf(id));
+    }
+    return slugs;
   }
 
   // Time has gone on: what each device is, at the last moment of which this page knows.
@@ -74,7 +90,7 @@ export class Watch {
     this.lastReadings.clear();
     this.estimated = new Map();
     for (const [id, row] of this.held?.rows ?? []) {
-      const slug = this.held.series.get(id)?.device;
+      const slug = this.slugOf(id);
       if (slug === undefined) continue;
       if (row.heardMs > (this.lastReadings.get(slug) ?? -Infinity)) this.lastReadings.set(slug, row.heardMs);
       const periodMs = this.estimates.get(id)?.periodMs ?? null;
@@ -115,6 +131,10 @@ export class Watch {
 
   stateOf(slug) {
     return this.states.get(slug) ?? "new";
+  }
+
+  slugOf(id) {
+    return this.held?.series.get(id)?.device;
   }
 
   head(id) {
