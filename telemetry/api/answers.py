@@ -18,8 +18,10 @@ from ..protocol import clock
 class Found:
     """What goes into one answer; by series id.
 
-    width_us: None for the readings themselves. resolution_seconds: of the coarsest
-    that is stored of the range, 0 where all readings are.
+    width_us: None for the readings themselves, and for buckets of the calendar, of
+    which calendar and zone tell. resolution_seconds: of the coarsest that is stored
+    of the range, 0 where all readings are. raw_from_us: of readings, from when on they
+    are all there; None if the whole range is.
     """
 
     from_us: int
@@ -30,14 +32,19 @@ class Found:
     readings: dict[int, list[tuple[Int64s, Floats]]] = field(default_factory=dict)
     timelines: dict[int, Timeline] = field(default_factory=dict)
     missing: list[Missing] = field(default_factory=list)
+    raw_from_us: int | None = None
+    calendar: str | None = None
+    zone: str = ""
 
 
 def body(found: Found, wanted: Iterable[Named], shows_rate: bool) -> dict[str, Any]:
     """The answer to a request; a series without readings has empty columns."""
-    return {
+    named = {"calendar": found.calendar, "zone": found.zone}
+    whole = {
         "from": clock.to_ms(found.from_us),
         "to": clock.to_ms(found.to_us),
         "width_ms": None if found.width_us is None else clock.to_ms(found.width_us),
+        **(named if found.calendar is not None else {}),
         "resolution_seconds": found.resolution_seconds,
         "series": [_series(found, series, shows_rate) for series in wanted],
         "missing": [
@@ -51,6 +58,10 @@ def body(found: Found, wanted: Iterable[Named], shows_rate: bool) -> dict[str, A
             for each in dict.fromkeys(found.missing)
         ],
     }
+    if found.width_us is None and found.calendar is None:
+        us = found.raw_from_us
+        whole["raw_from"] = None if us is None else clock.to_ms(us)
+    return whole
 
 
 def _series(found: Found, series: Named, shows_rate: bool) -> dict[str, Any]:
@@ -72,7 +83,7 @@ def _series(found: Found, series: Named, shows_rate: bool) -> dict[str, Any]:
             "last": None if last_us is None else clock.to_ms(last_us),
         }
     is_boolean = series.kind == Kind.BOOLEAN
-    if found.width_us is None:
+    if series.id not in found.buckets:
         return named | _readings(found.readings.get(series.id, []), is_boolean)
     return named | _buckets(found.buckets[series.id], is_boolean, shows_rate)
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
+from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, QueryDict
 
 from .. import conf
+from ..devices import zones
+from ..history.queries.calendar_buckets import UNITS
 from ..history.transfer import moments
 from ..protocol.errors import BadRequest, quoted
 from ..protocol.limits import MIN_TIME_US
@@ -22,16 +27,21 @@ HOUR_US = 3_600_000_000
 # 2100-01-01T00:00:00Z: readings are from the year 2000 to a few days ahead.
 LATEST_US = 4_102_444_800_000_000
 REPEATABLE = ("device", "metric")
-ONCE = ("from", "to", "points", "show", "format")
+ONCE = ("from", "to", "points", "calendar", "zone", "show", "format")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """from ≤ time < to, in µs. points None: the readings themselves."""
+    """from ≤ time < to, in µs. points and calendar None: the readings themselves.
+
+    zone: of the calendar's days; None for that of who asks.
+    """
 
     from_us: int
     to_us: int
     points: int | None
+    calendar: str | None
+    zone: ZoneInfo | None
     shows_rate: bool
     format: str
     devices: list[str]
@@ -43,7 +53,11 @@ def asked_of(request: HttpRequest, now_us: int, *, names_series: bool) -> Asked:
 
     names_series: the address has the series, so that no parameter names one.
     """
-    query = request.GET
+    try:
+        query = request.GET
+    except TooManyFieldsSent:
+        most = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+        raise BadRequest(f"expected at most {most} parameters, got more") from None
     _check_names(query, ONCE if names_series else (*ONCE, *REPEATABLE))
     from_us = _moment(query, "from", now_us - HOUR_US, now_us)
     to_us = _moment(query, "to", now_us, now_us)
@@ -55,16 +69,25 @@ def asked_of(request: HttpRequest, now_us: int, *, names_series: bool) -> Asked:
     format_ = _format(request)
     points = _points(query)
     shows_rate = _shows_rate(query)
-    if format_ != JSON and points is not None:
+    calendar = _calendar(query)
+    if points is not None and calendar is not None:
+        raise BadRequest("expected points or calendar, got both")
+    if format_ != JSON and (points is not None or calendar is not None):
+        name = "calendar" if points is None else "points"
         raise BadRequest(
-            f"expected no points with {format_}, which has the readings themselves"
+            f"expected no {name} with {format_}, which has the readings themselves"
         )
-    if shows_rate and points is None:
-        raise BadRequest("expected points with show=rate, got none")
+    if shows_rate and points is None and calendar is None:
+        raise BadRequest("expected points or calendar with show=rate, got neither")
+    zone = _zone(query)
+    if zone is not None and calendar is None:
+        raise BadRequest("expected calendar with zone, got none")
     return Asked(
         from_us,
         to_us,
         points,
+        calendar,
+        zone,
         shows_rate,
         format_,
         query.getlist("device"),
@@ -108,6 +131,25 @@ def _points(query: QueryDict) -> int | None:
             f"points: expected a whole number from 1 to {most}, got {quoted(text)}"
         )
     return int(text)
+
+
+def _calendar(query: QueryDict) -> str | None:
+    text = query.get("calendar")
+    if text not in (None, *UNITS):
+        raise BadRequest(f"calendar: expected day, week or month, got {quoted(text)}")
+    return text
+
+
+def _zone(query: QueryDict) -> ZoneInfo | None:
+    text = query.get("zone")
+    if text is None:
+        return None
+    zone = zones.named(text)
+    if zone is None:
+        raise BadRequest(
+            f"zone: expected a time zone such as Europe/Berlin, got {quoted(text)}"
+        )
+    return zone
 
 
 def _shows_rate(query: QueryDict) -> bool:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from ..devices import zones
 from ..devices.access import Person, visible_devices
 from ..devices.entries import DeviceEntry
-from ..devices.models import Device, Series
+from ..devices.models import Device, Preferences, Series
 from ..history.tail import Tail
 from ..ingest.door import Door, door_of
 from ..protocol.errors import Busy, Unauthorized
@@ -26,6 +28,13 @@ class Asker:
     person: Person | None
     device: DeviceEntry | None
 
+    @property
+    def who(self) -> tuple[str, int]:
+        """One and the same for all that it asks."""
+        if self.device is not None:
+            return ("device", self.device.id)
+        return ("person", getattr(self.person, "pk", 0))
+
     def devices(self) -> QuerySet[Device]:
         """The living devices that it may read."""
         if self.person is not None:
@@ -37,6 +46,15 @@ class Asker:
         """The living series that it may read."""
         alive: QuerySet[Series] = Series.objects.alive()
         return alive.filter(device__in=self.devices().values("pk"))
+
+    def zone(self) -> ZoneInfo:
+        """The time zone of the person or the device; UTC where nothing says."""
+        if self.device is not None:
+            device = Device.objects.filter(pk=self.device.id).first()
+            return zones.chosen(device.time_zone if device else None)
+        # A user who has none lacks the attribute.
+        preferences: Preferences | None = getattr(self.person, "preferences", None)
+        return zones.chosen(preferences.time_zone if preferences else None)
 
 
 async def asker_of(request: HttpRequest) -> Asker:

@@ -20,6 +20,8 @@ from .turns import Turns
 
 PATH = "/api/v1/import"
 PIECE_BYTES = 65_536
+# What a gunzip is given at once: after the end of a member it copies the rest of it.
+PACKED_BYTES = 8_192
 TURN = "telemetry.import"
 IMPORTS = Turns("IMPORTS", "imports")
 
@@ -69,7 +71,9 @@ class Body(io.RawIOBase):
         self._most_bytes = most_bytes
         self._left = most_bytes
         self._gunzip = zlib.decompressobj(wbits=31) if is_gzip else None
-        self._has_ended = False
+        self._packed = b""
+        # The first member is not optional.
+        self._is_between = False
 
     def readable(self) -> bool:
         return True
@@ -85,39 +89,29 @@ class Body(io.RawIOBase):
     def _piece(self, most: int) -> bytes:
         if self._gunzip is None:
             return self._source.read(most)
-        while not self._has_ended:
-            packed = self._gunzip.unconsumed_tail or self._source.read(PIECE_BYTES)
-            if not packed:
+        while True:
+            # Nothing is read ahead but this.
+            self._packed = self._packed or self._source.read(PACKED_BYTES)
+            if self._is_between:
+                # Zeros fill up a tape's block.
+                if not self._packed:
+                    return b""
+                self._packed = self._packed.lstrip(b"\0")
+                if not self._packed:
+                    continue
+                self._gunzip = zlib.decompressobj(wbits=31)
+                self._is_between = False
+            if not self._packed:
                 raise BadFile("expected a whole gzip, got its beginning")
-            try:
-                piece = self._gunzip.decompress(packed, most)
-            except zlib.error as error:
-                raise BadFile(f"expected gzip: {error}") from None
-            if self._gunzip.eof:
-                self._next_member(self._gunzip.unused_data)
-            if piece:
+            if piece := self._opened(self._gunzip, most):
                 return piece
-        return b""
 
-    def _next_member(self, unused: bytes) -> None:
-        """A gzip may be several, one after the other."""
-        rest = unused or self._source.read(PIECE_BYTES)
-        if not rest:
-            self._has_ended = True
-            return
-        self._source = _Again(rest, self._source)
-        self._gunzip = zlib.decompressobj(wbits=31)
-
-
-class _Again:
-    """What was read too far, and then the rest."""
-
-    def __init__(self, first: bytes, rest: Readable) -> None:
-        self._first = first
-        self._rest = rest
-
-    def read(self, size: int = -1) -> bytes:
-        if self._first:
-            first, self._first = self._first, b""
-            return first
-        return self._rest.read(size)
+    def _opened(self, gunzip: Any, most: int) -> bytes:
+        """What the pending bytes open to, up to `most`; a gzip may be several."""
+        try:
+            piece: bytes = gunzip.decompress(self._packed, most)
+        except zlib.error as error:
+            raise BadFile(f"expected gzip: {error}") from None
+        self._is_between = gunzip.eof
+        self._packed = gunzip.unused_data if gunzip.eof else gunzip.unconsumed_tail
+        return piece

@@ -10,14 +10,17 @@ import msgspec
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
 
 from .. import counters
 from ..protocol.errors import (
     BadRequest,
     Busy,
+    NotFound,
     ProtocolError,
     Unauthorized,
     Unsupported,
+    quoted,
 )
 
 P = ParamSpec("P")
@@ -38,7 +41,11 @@ class NotAcceptable(Unsupported):
 
 
 def answering(method: str) -> Callable[[View[P]], View[P]]:
-    """A view for one method, whose errors are answers. Never kept by a cache."""
+    """A view for one method, whose errors are answers. Never kept by a cache.
+
+    No session may change anything here, so there is nothing to forge; and the check of
+    it would answer another method before this does, as a page.
+    """
 
     def decorate(view: View[P]) -> View[P]:
         @functools.wraps(view)
@@ -60,9 +67,19 @@ def answering(method: str) -> Callable[[View[P]], View[P]]:
             response["Cache-Control"] = "no-store"
             return response
 
-        return answered  # type: ignore[return-value]  # wraps names its argument
+        return csrf_exempt(answered)  # type: ignore[return-value]  # wraps names its argument
 
     return decorate
+
+
+@csrf_exempt
+def no_address(request: HttpRequest, address: str) -> HttpResponse:
+    """What is not there, below the addresses for programs."""
+    response = answer_to(
+        NotFound(f"expected an address of the API, got {quoted(address)}")
+    )
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def answer_to(error: ProtocolError) -> HttpResponse:

@@ -5,8 +5,8 @@ JSON is bounded; CSV and Parquet have the readings themselves, streamed.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,13 +15,17 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from .. import conf
+from ..devices import zones
 from ..devices.models import Kind
-from ..history.queries.answer import Missing
-from ..history.queries.buckets import read_buckets
+from ..history.blocks import TIER_SECONDS
+from ..history.queries import turns
+from ..history.queries.answer import Answer, Missing
+from ..history.queries.buckets import read_buckets, read_edges
+from ..history.queries.calendar_buckets import calendar_edges
 from ..history.queries.ladder import BadRange, TooMuch
 from ..history.queries.texts import Timeline, read_timelines
 from ..history.tail import Tail
-from ..history.transfer import csv_rows, export, parquet_rows
+from ..history.transfer import csv_rows, export, moments, parquet_rows
 from ..history.transfer.export import Named
 from ..protocol import clock
 from ..protocol.errors import BadRequest, Busy, NotFound, TooLarge, quoted
@@ -31,12 +35,12 @@ from .asked import CSV, JSON, MEDIA_TYPES, PARQUET, Asked, asked_of
 from .askers import Asker, asker_of, tail_of
 from .errors import NotAcceptable, answering
 from .streams import Stream, download
+from .turns import Turns
 
-TIER_SECONDS = 300
-# As many requests read at once, of a process; the others wait so long.
-READS_AT_ONCE = 2
-WAIT_SECONDS = 10.0
-_reads = threading.BoundedSemaphore(READS_AT_ONCE)
+# Each takes a thread, also while it waits for its turn to read.
+READS = Turns("API_READS", "requests for readings")
+# Of one device or person: the others are answered, too.
+READS_EACH = 4
 
 
 @answering("GET")
@@ -44,8 +48,9 @@ async def of_series(request: HttpRequest, id: str) -> HttpResponseBase:
     """The readings of one series."""
     asker = await asker_of(request)
     asked = asked_of(request, clock.now_us(), names_series=True)
-    wanted = await sync_to_async(_one)(asker, id)
-    return await _answer(wanted, asked, tail_of(request))
+    with READS.take(asker.who, READS_EACH):
+        wanted = await sync_to_async(_one)(asker, id)
+        return await _answer(asker, wanted, asked, tail_of(request))
 
 
 @answering("GET")
@@ -53,8 +58,9 @@ async def of_devices(request: HttpRequest) -> HttpResponseBase:
     """The readings of some devices' metrics."""
     asker = await asker_of(request)
     asked = asked_of(request, clock.now_us(), names_series=False)
-    wanted = await sync_to_async(_named)(asker, asked)
-    return await _answer(wanted, asked, tail_of(request))
+    with READS.take(asker.who, READS_EACH):
+        wanted = await sync_to_async(_named)(asker, asked)
+        return await _answer(asker, wanted, asked, tail_of(request))
 
 
 def _one(asker: Asker, id: str) -> list[Named]:
@@ -96,9 +102,11 @@ def _named(asker: Asker, asked: Asked) -> list[Named]:
 
 
 async def _answer(
-    wanted: list[Named], asked: Asked, tail: Tail | None
+    asker: Asker, wanted: list[Named], asked: Asked, tail: Tail | None
 ) -> HttpResponseBase:
     if asked.format == JSON:
+        if asked.calendar is not None and asked.zone is None:
+            asked = replace(asked, zone=await sync_to_async(asker.zone)())
         content = await sync_to_async(_json)(wanted, asked, tail)
         return HttpResponse(content, content_type="application/json")
     if asked.format == PARQUET:
@@ -111,8 +119,14 @@ async def _answer(
     )
     if asked.format == CSV:
         media_type += "; charset=utf-8"
-    stream = Stream(_pieces(wanted, asked, tail))
-    return download(stream, media_type, f"readings.{asked.format}")
+    raw_from_us = await sync_to_async(export.raw_from_us)(
+        wanted, asked.from_us, asked.to_us
+    )
+    stream = Stream(_pieces(wanted, asked, tail), asker.who)
+    response = download(stream, media_type, f"readings.{asked.format}")
+    if raw_from_us is not None:
+        response["Telemetry-Raw-From"] = moments.write(raw_from_us)
+    return response
 
 
 def _pieces(
@@ -131,13 +145,14 @@ def _json(wanted: list[Named], asked: Asked, tail: Tail | None) -> bytes:
     most = int(conf.value("API_SERIES"))
     if len(wanted) > most:
         raise TooLarge(f"expected at most {most} series, got {len(wanted)}")
-    if not _reads.acquire(timeout=WAIT_SECONDS):
-        raise Busy("expected an idle reader, but others are reading; try again")
     try:
-        found = _found(wanted, asked, tail)
-        body: dict[str, Any] = answers.body(found, wanted, asked.shows_rate)
-    finally:
-        _reads.release()
+        with turns.turn():
+            found = _found(wanted, asked, tail)
+            body: dict[str, Any] = answers.body(found, wanted, asked.shows_rate)
+    except turns.Busy:
+        raise Busy(
+            "expected an idle reader, but others are reading; try again"
+        ) from None
     return msgspec.json.encode(body)
 
 
@@ -145,13 +160,15 @@ def _found(wanted: list[Named], asked: Asked, tail: Tail | None) -> Found:
     most = int(conf.value("API_READINGS"))
     numbers = [each for each in wanted if each.kind != Kind.TEXT]
     try:
-        if asked.points is None:
-            found = _raw(numbers, asked, tail, most)
-        else:
+        if asked.calendar is not None:
+            found = _by_calendar(numbers, asked, asked.calendar, tail, most)
+        elif asked.points is not None:
             found = _bucketed(numbers, asked, asked.points, tail, most)
+        else:
+            found = _raw(numbers, asked, tail, most)
         found.timelines = _timelines(wanted, asked, most)
     except TooMuch as error:
-        raise TooLarge(f"{error}: ask for a shorter range, or for less") from None
+        raise TooLarge(str(error)) from None
     except BadRange as error:
         raise BadRequest(str(error)) from None
     return found
@@ -173,7 +190,8 @@ def _raw(numbers: list[Named], asked: Asked, tail: Tail | None, most: int) -> Fo
         parts = found.readings.setdefault(page.series.id, [])
         if not isinstance(page.values, list):
             parts.append((page.times_us, page.values))
-    if export.thinned(numbers, asked.from_us, asked.to_us) is not None:
+    found.raw_from_us = export.raw_from_us(numbers, asked.from_us, asked.to_us)
+    if found.raw_from_us is not None:
         found.resolution_seconds = TIER_SECONDS
     return found
 
@@ -181,11 +199,7 @@ def _raw(numbers: list[Named], asked: Asked, tail: Tail | None, most: int) -> Fo
 def _bucketed(
     numbers: list[Named], asked: Asked, points: int, tail: Tail | None, most: int
 ) -> Found:
-    if points * len(numbers) > most:
-        raise TooLarge(
-            f"expected at most {most} points of all series, "
-            f"got {points} of each of {len(numbers)}"
-        )
+    _check_points(points, numbers, most)
     answer = read_buckets(
         [each.id for each in numbers],
         asked.from_us,
@@ -194,11 +208,45 @@ def _bucketed(
         tail=tail,
         most_readings=int(conf.value("READ_READINGS")),
         raw_if_few=False,
-        # Minimum, maximum and mean alone take half the time.
-        with_area=[
-            each.id for each in numbers if asked.shows_rate or each.kind == Kind.BOOLEAN
-        ],
+        with_area=_with_area(numbers, asked),
     )
+    return _found_in(answer)
+
+
+def _by_calendar(
+    numbers: list[Named], asked: Asked, unit: str, tail: Tail | None, most: int
+) -> Found:
+    zone = asked.zone or zones.UTC
+    edges_us = calendar_edges(asked.from_us, asked.to_us, unit, zone)
+    _check_points(len(edges_us) - 1, numbers, most)
+    answer = read_edges(
+        [each.id for each in numbers],
+        edges_us,
+        tail=tail,
+        most_readings=int(conf.value("READ_READINGS")),
+        with_area=_with_area(numbers, asked),
+    )
+    found = _found_in(answer)
+    found.calendar, found.zone = unit, zone.key
+    return found
+
+
+def _check_points(points: int, numbers: list[Named], most: int) -> None:
+    if points * len(numbers) > most:
+        raise TooLarge(
+            f"expected at most {most} points of all series, "
+            f"got {points} of each of {len(numbers)}"
+        )
+
+
+def _with_area(numbers: list[Named], asked: Asked) -> list[int]:
+    """Of which duty or rate is answered: the others take half the time."""
+    return [
+        each.id for each in numbers if asked.shows_rate or each.kind == Kind.BOOLEAN
+    ]
+
+
+def _found_in(answer: Answer) -> Found:
     return Found(
         answer.from_us,
         answer.to_us,

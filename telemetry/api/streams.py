@@ -7,7 +7,7 @@ lock. A client that goes away ends it; so does one that takes nothing for a minu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Hashable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -18,15 +18,22 @@ from .turns import Turn, Turns
 
 STALL_SECONDS = 60.0
 STREAMS = Turns("API_STREAMS", "downloads")
+# Of one device or person: the others get some, too.
+STREAMS_EACH = 2
 
 
 class Stream:
-    """The pieces of one download. `close` may be called from any thread, and twice."""
+    """The pieces of one download. `close` may be called from any thread, and twice.
+
+    who: whose it is. Raises Busy.
+    """
 
     _turn: Turn | None = None
 
-    def __init__(self, pieces: Generator[bytes, None, None]) -> None:
-        self._turn = STREAMS.take()
+    def __init__(
+        self, pieces: Generator[bytes, None, None], who: Hashable = None
+    ) -> None:
+        self._turn = STREAMS.take(who, STREAMS_EACH)
         self._pieces = pieces
 
     def __aiter__(self) -> AsyncIterator[bytes]:

@@ -27,8 +27,8 @@ class Turns:
                 raise Busy(f"expected at most {most} {self._what} at once, got more")
             if most_each is not None and mine >= most_each:
                 raise Busy(
-                    f"expected at most {most_each} of a device's {self._what} at once, "
-                    "got more"
+                    f"expected at most {most_each} {self._what} of one sender at "
+                    "once, got more"
                 )
             self._taken[who] = mine + 1
         return Turn(self, who)
@@ -45,12 +45,18 @@ class Turns:
 
 
 class Turn:
-    """One of them; ends once, whoever says so."""
+    """One of them; ends once, whoever says so, or with its `with`."""
 
     def __init__(self, turns: Turns, who: Hashable) -> None:
         self._turns = turns
         self.who = who
         self.is_over = False
+
+    def __enter__(self) -> Turn:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.end()
 
     def end(self) -> None:
         self._turns.give_back(self)

@@ -5,7 +5,6 @@ A request without a session cookie (a device's HTTP door, a probe) costs nothing
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -18,6 +17,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.decorators import sync_and_async_middleware
 
+from ..devices import zones
 from ..devices.models import Preferences
 
 Sync = Callable[[HttpRequest], HttpResponseBase]
@@ -62,15 +62,7 @@ def _preferring(
     request: HttpRequest, preferences: Preferences | None
 ) -> Iterator[None]:
     request.preferences = preferences  # type: ignore[attr-defined]
-    zone = (preferences and preferences.time_zone) or "UTC"
+    zone = zones.chosen(preferences.time_zone if preferences else None)
     language = (preferences and preferences.language) or translation.get_language()
-    with timezone.override(_zone(zone)), translation.override(language):
+    with timezone.override(zone), translation.override(language):
         yield
-
-
-def _zone(name: str) -> zoneinfo.ZoneInfo:
-    # A zone that was valid when it was chosen may leave the database later.
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-        return zoneinfo.ZoneInfo("UTC")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .limits import MIN_TIME_US
 
+DAY_US = 86_400_000_000
 # An uptime clock's offset is fixed anew only when it has moved by more than this.
 ANCHOR_TOLERANCE_US = 2_000_000
 # Beyond this two times of milliseconds no longer add up in int64 microseconds.

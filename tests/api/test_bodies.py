@@ -26,6 +26,19 @@ def test_reads_what_was_packed(parts):
     assert opened(packed, is_gzip=True) == whole
 
 
+@pytest.mark.parametrize("content", [b"", b"x"])
+def test_thousands_of_members(content):
+    members = gzip.compress(b"first") + gzip.compress(content) * 5_000
+    assert opened(members, is_gzip=True) == b"first" + content * 5_000
+
+
+@pytest.mark.parametrize("zeros", [1, 8_192, 100_000])
+def test_zeros_after_a_member_are_nothing(zeros):
+    packed = gzip.compress(b"a") + bytes(zeros)
+    assert opened(packed, is_gzip=True) == b"a"
+    assert opened(packed + gzip.compress(b"b"), is_gzip=True) == b"ab"
+
+
 @pytest.mark.parametrize("is_gzip", [False, True])
 def test_at_the_limit_and_one_more(is_gzip):
     content = bytes(100_000)
@@ -37,7 +50,14 @@ def test_at_the_limit_and_one_more(is_gzip):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"plain", gzip.compress(b"x" * 1_000)[:-3], gzip.compress(b"x") + b"rest"],
+    [
+        b"",
+        b"plain",
+        bytes(9),
+        gzip.compress(b"x") + bytes(9) + gzip.compress(b"y")[:-1],
+        gzip.compress(b"x" * 1_000)[:-3],
+        gzip.compress(b"x") + b"rest",
+    ],
 )
 def test_what_is_no_gzip(content):
     with pytest.raises(BadFile, match="expected"):

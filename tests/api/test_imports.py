@@ -135,6 +135,7 @@ def test_readings_are_on_disk_when_the_answer_comes(hub: Hub):
     ]
     answer = hub.post(key, content)
     assert answer.status == 200
+    assert answer.body["accepted"] == 5
     assert hub.rows(key) == stored
 
 
@@ -240,6 +241,43 @@ def test_other_methods(hub: Hub):
     answer = hub.ask("GET", "/api/v1/import", key)
     assert answer.is_error(405, "bad_request", "expected POST, got GET")
     assert answer.headers["Allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["readings", "series/1/readings"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_addresses_that_only_read_say_so(hub: Hub, path, method):
+    answer = hub.ask(method, f"/api/v1/{path}", hub.new()[1], b"")
+    assert answer.is_error(405, "bad_request", f"expected GET, got {method}")
+    assert answer.headers["Allow"] == "GET"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_is_no_address_is_told_in_json(hub: Hub, method):
+    answer = hub.ask(method, "/api/v1/series", hub.new()[1], b"")
+    assert answer.is_error(404, "not_found", "expected an address of the API", "series")
+
+
+def test_what_another_process_has_just_thinned_out_is_not_taken_again(hub: Hub):
+    slug, key = hub.new()
+    content = HEADER + lines(3, "thinned")
+    assert hub.post(key, content).body["accepted"] == 3
+    moment = 1_795_341_602_000_000  # 2026-11-22T10:00:02Z
+    hub.process.manage(
+        "shell",
+        "-c",
+        "from telemetry.history.models import *; "
+        "from telemetry.devices.models import *; "
+        f"s = Series.objects.get(device__slug={slug!r}, name='thinned'); "
+        "row = dict(time_us=0, effective_us=0, received_us=0); "
+        "SeriesHead.objects.get_or_create(series_id=s.id, defaults=row); "
+        f"SeriesHead.objects.filter(series_id=s.id).update(raw_from_us={moment})",
+    )
+    body = hub.post(key, content).body
+    assert (body["accepted"], body["rejected_count"]) == (1, 2)
+    assert [(each["line"], each["reason"]) for each in body["rejected"]] == [
+        (2, "bad_time"),
+        (3, "bad_time"),
+    ]
 
 
 def test_one_import_a_device(hub: Hub):

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import threading
+from datetime import datetime
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import AsyncClient, override_settings
 
 from telemetry.api import streams
-from telemetry.devices.models import Device, Series
-from telemetry.history.models import Block, TextReading
+from telemetry.api.askers import Asker
+from telemetry.api.readings import READS, READS_EACH
+from telemetry.devices.entries import DeviceEntry
+from telemetry.devices.models import Device, Preferences, Series
+from telemetry.history.journal import open_writer
+from telemetry.history.models import Block, SeriesHead, TextReading, Writer
+from telemetry.history.queries import catalogue, turns
 from telemetry.history.transfer import parquet_rows
+from tests.history.rows import write
 
-from .conftest import HOUR_MS, T_MS, Get, Plant, T
+from ..history.stored import thin_out
+from .conftest import HOUR_MS, SECOND, T_MS, Get, Plant, T
 
 RANGE = {"from_": "2026-11-22T10:00:00Z", "to": "2026-11-22T10:01:00Z"}
 
@@ -39,6 +50,7 @@ class TestJson:
                 }
             ],
             "missing": [],
+            "raw_from": None,
         }
 
     async def test_all_series_of_a_device(self, plant: Plant, get: Get):
@@ -87,6 +99,31 @@ class TestJson:
         got = await get(f"series/{plant.temp}/readings", from_="now-6h", to="now-1h")
         assert got.body["to"] - got.body["from"] == 5 * HOUR_MS
 
+    async def test_a_range_that_is_thinned_out_says_from_when_on_it_is_raw(
+        self, plant: Plant, get: Get
+    ):
+        def thin() -> None:
+            thin_out(plant.temp, [(T - 600 * SECOND + at, 1.0) for at in range(3)])
+            SeriesHead.objects.update_or_create(
+                series_id=plant.temp,
+                defaults={
+                    **dict.fromkeys(("time_us", "effective_us", "received_us"), T),
+                    "raw_from_us": T - 300 * SECOND,
+                },
+            )
+
+        await _in_thread(thin)
+        asked = {**RANGE, "from_": "2026-11-22T09:00:00Z"}
+        got = await get(device="pump", **asked)
+        assert got.body["resolution_seconds"] == 300
+        assert got.body["raw_from"] == T_MS - 300_000
+        assert "raw_from" not in (await get(device="pump", points=5, **asked)).body
+        for format_ in ("csv", "parquet"):
+            got = await get(device="pump", format=format_, **asked)
+            assert got.headers["Telemetry-Raw-From"] == "2026-11-22T09:55:00.000000Z"
+            got = await get(device="pump", format=format_, **RANGE)
+            assert "Telemetry-Raw-From" not in got.headers
+
     async def test_a_damaged_block_is_named_and_the_rest_is_answered(
         self, plant: Plant, get: Get
     ):
@@ -113,6 +150,90 @@ async def _in_thread(work):
     from asgiref.sync import sync_to_async
 
     return await sync_to_async(work)()
+
+
+class TestCalendar:
+    """Readings an hour apart around the days when the clocks of Berlin change."""
+
+    SPRING = {"from_": "2026-03-27T23:00:00Z", "to": "2026-03-30T22:00:00Z"}
+    AUTUMN = {"from_": "2026-10-23T22:00:00Z", "to": "2026-10-26T23:00:00Z"}
+
+    @pytest.fixture
+    async def path(self, plant: Plant) -> str:
+        await _in_thread(lambda: self._write(plant.temp))
+        return f"series/{plant.temp}/readings"
+
+    def _write(self, series: int) -> None:
+        rows = []
+        for query in (self.SPRING, self.AUTUMN):
+            first, last = (
+                int(datetime.fromisoformat(each).timestamp() * 1e6)
+                for each in (query["from_"], query["to"])
+            )
+            rows += [(series, at, 1.0) for at in range(first, last, HOUR_MS * 1000)]
+        writer = open_writer(T)
+        write(writer.pk, 1, *rows)
+        Writer.objects.filter(pk=writer.pk).update(folded_to=1)
+
+    @pytest.mark.parametrize(
+        ("query", "first", "hours"),
+        [(SPRING, 1774652400000, [24, 23, 24]), (AUTUMN, 1792792800000, [24, 25, 24])],
+    )
+    async def test_days_have_23_24_or_25_hours(
+        self, path: str, get: Get, query, first, hours
+    ):
+        got = await get(path, calendar="day", zone="Europe/Berlin", **query)
+        assert got.status == 200
+        named = [got.body[name] for name in ("calendar", "zone", "width_ms")]
+        assert named == ["day", "Europe/Berlin", None]
+        (temp,) = got.body["series"]
+        starts = [first + sum(hours[:at]) * HOUR_MS for at in range(3)]
+        assert temp["times"] == starts
+        assert temp["count"] == temp["sum"] == hours
+
+    async def test_weeks_begin_on_monday_and_months_on_the_first(
+        self, path: str, get: Get
+    ):
+        span = {"from_": "2026-03-27T23:00:00Z", "to": "2026-11-01T00:00:00Z"}
+        got = await get(path, calendar="week", zone="Europe/Berlin", **self.SPRING)
+        assert got.body["series"][0]["count"] == [47, 24]
+        got = await get(path, calendar="month", zone="Europe/Berlin", **span)
+        assert got.body["series"][0]["count"] == [71, 73]
+        assert got.body["series"][0]["times"][0] == 1774652400000
+
+    async def test_rate_and_duty(self, plant: Plant, get: Get):
+        span = {"from_": "2026-11-22T00:00:00Z", "to": "2026-11-23T00:00:00Z"}
+        got = await get(device="pump", calendar="day", show="rate", **span)
+        door, _mode, temp = got.body["series"]
+        assert (door["duty"], temp["rate"]) == ([0.5], [1.0])
+
+    async def test_the_zone_is_that_of_who_asks(self, path: str, get: Get):
+        got = await get(path, calendar="day", **self.SPRING)
+        assert got.body["zone"] == "UTC"
+        assert got.body["series"][0]["count"] == [1, 24, 24, 22]
+        bob = await User.objects.aget(username="bob")
+        await Preferences.objects.acreate(user=bob, time_zone="Europe/Berlin")
+        got = await get(path, calendar="day", **self.SPRING)
+        assert got.body["zone"] == "Europe/Berlin"
+        assert got.body["series"][0]["count"] == [24, 23, 24]
+
+    async def test_the_zone_of_a_device_is_its_own(self, path: str):
+        await Device.objects.filter(slug="pump").aupdate(time_zone="Asia/Kolkata")
+        pump = await Device.objects.aget(slug="pump")
+        entry = DeviceEntry(pump.pk, "pump", "Pump", True, False, True)
+        zone = await _in_thread(Asker(None, entry).zone)
+        assert zone.key == "Asia/Kolkata"
+
+    async def test_most_buckets_of_one_answer(self, path: str, get: Get):
+        query = {"calendar": "day", "zone": "Europe/Berlin", **self.SPRING}
+        with override_settings(TELEMETRY_API_READINGS=3):
+            assert (await get(path, **query)).status == 200
+        with override_settings(TELEMETRY_API_READINGS=2):
+            got = await get(path, **query)
+            assert got.is_error(413, "too_large", "2 points", "got 3")
+        span = {"from_": "2001-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}
+        got = await get(path, calendar="day", **span)
+        assert got.is_error(400, "bad_request", "10000 buckets")
 
 
 class TestStates:
@@ -206,6 +327,36 @@ def iter_bytes():
     yield b"second"
 
 
+class TestMostAtOnce:
+    """What waits for its turn to read takes a thread each."""
+
+    async def test_of_all(self, plant: Plant, get: Get):
+        with override_settings(TELEMETRY_API_READS=2):
+            with READS.take("others"):
+                assert (await get(device="pump", **RANGE)).status == 200
+                with READS.take("others"):
+                    got = await get(device="pump", **RANGE)
+                    assert got.is_error(503, "busy", "2 requests for readings")
+                    assert got.headers["Retry-After"] == "5"
+            assert (await get(device="pump", **RANGE)).status == 200
+
+    async def test_of_one(self, plant: Plant, get: Get):
+        bob = ("person", (await User.objects.aget(username="bob")).pk)
+        path = f"series/{plant.temp}/readings"
+        with contextlib.ExitStack() as taken:
+            for _ in range(READS_EACH - 1):
+                taken.enter_context(READS.take(bob))
+            assert (await get(path, **RANGE)).status == 200
+            with READS.take(bob):
+                got = await get(path, **RANGE)
+                assert got.is_error(503, "busy", "4 requests", "of one sender")
+            assert (await get(path, **RANGE)).status == 200
+
+    async def test_parameters(self, get: Get):
+        got = await get(metric=["temp"] * 999, device="pump", **RANGE)
+        assert got.is_error(400, "bad_request", "at most 1000 parameters")
+
+
 class TestWhoMaySee:
     async def test_what_one_may_not_see_does_not_exist(self, plant: Plant, get: Get):
         for person, path in (
@@ -277,6 +428,19 @@ class TestWhatIsWrong:
             ({"device": "pump", "show": "rate"}, ["points"]),
             ({"device": "pump", "format": "xml"}, ["json, csv or parquet", "xml"]),
             ({"device": "pump", "format": "csv", "points": 5}, ["no points"]),
+            ({"device": "pump", "calendar": "year"}, ["day, week or month", "year"]),
+            ({"device": "pump", "calendar": "day", "points": 5}, ["both"]),
+            ({"device": "pump", "calendar": "day", "zone": "Mars/A"}, ["zone", "Mars"]),
+            ({"device": "pump", "calendar": "day", "zone": "Europe"}, ["zone"]),
+            ({"device": "pump", "calendar": "day", "zone": ""}, ["zone"]),
+            ({"device": "pump", "calendar": "day", "zone": "../a\0"}, ["zone"]),
+            ({"device": "pump", "calendar": "day", "zone": "x" * 5_000}, ["zone"]),
+            ({"device": "pump", "zone": "UTC"}, ["calendar with zone"]),
+            ({"device": "pump", "zone": "UTC", "points": 5}, ["calendar with zone"]),
+            (
+                {"device": "pump", "format": "csv", "calendar": "day"},
+                ["no calendar with csv"],
+            ),
             ({"device": "pump", "limit": 5}, ["from, to, points", "limit"]),
             ({"device": "pump", "metric": "no"}, ["metric"]),
         ],
@@ -304,6 +468,25 @@ class TestWhatIsWrong:
             got = await get(path, **RANGE)
             assert got.is_error(413, "too_large", "9 readings", "points", "CSV")
             assert (await get(path, format="csv", **RANGE)).status == 200
+
+    async def test_most_blocks_that_one_answer_looks_at(
+        self, plant: Plant, get: Get, monkeypatch
+    ):
+        from tests.history.transfer.test_importing import sealed
+
+        await _in_thread(sealed)
+        monkeypatch.setattr(catalogue, "MOST_BLOCKS", 0)
+        got = await get(device="pump", points=5, **RANGE)
+        assert got.is_error(413, "too_large", "at most 0 blocks", "a shorter one")
+        assert got.body["message"].count("shorter") == 1
+
+    async def test_a_busy_reader(self, plant: Plant, get: Get, monkeypatch):
+        monkeypatch.setattr(turns, "WAIT_SECONDS", 0.01)
+        monkeypatch.setattr(turns, "_reads", threading.BoundedSemaphore(1))
+        with turns.turn():
+            got = await get(device="pump", **RANGE)
+        assert got.is_error(503, "busy", "idle reader")
+        assert (await get(device="pump", **RANGE)).status == 200
 
     async def test_most_points_of_one_answer(self, plant: Plant, get: Get):
         with override_settings(TELEMETRY_API_READINGS=20, TELEMETRY_API_POINTS=10):

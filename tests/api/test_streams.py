@@ -8,6 +8,7 @@ import pytest
 from django.test import override_settings
 
 from telemetry.api import streams
+from telemetry.protocol.errors import Busy
 
 
 async def _first(stream, count):
@@ -27,6 +28,16 @@ async def test_a_download_that_is_never_begun_gives_its_turn_back():
     with override_settings(TELEMETRY_API_STREAMS=1):
         for _ in range(3):
             streams.Stream(iter_bytes())
+
+
+async def test_two_of_one_and_the_others_get_some_too():
+    mine = [streams.Stream(iter_bytes(), "me") for _ in range(streams.STREAMS_EACH)]
+    with pytest.raises(Busy, match="at most 2 downloads of one sender"):
+        streams.Stream(iter_bytes(), "me")
+    streams.Stream(iter_bytes(), "you").close()
+    mine[0].close()
+    streams.Stream(iter_bytes(), "me").close()
+    mine[1].close()
 
 
 async def test_pieces_are_made_as_they_are_taken():

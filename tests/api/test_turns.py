@@ -24,11 +24,19 @@ def test_at_most_as_many_as_the_setting_says():
         turns.take()
 
 
+def test_a_turn_ends_with_its_block():
+    turns = Turns("IMPORTS", "imports")
+    with override_settings(TELEMETRY_IMPORTS=1):
+        with pytest.raises(ValueError, match="mine"), turns.take():
+            raise ValueError("mine")
+        turns.take()
+
+
 def test_at_most_so_many_of_one():
     turns = Turns("IMPORTS", "imports")
     with override_settings(TELEMETRY_IMPORTS=3):
         mine = turns.take("me", 1)
-        with pytest.raises(Busy, match="at most 1 of a device's imports"):
+        with pytest.raises(Busy, match="at most 1 imports of one sender"):
             turns.take("me", 1)
         turns.take("you", 1)
         mine.end()

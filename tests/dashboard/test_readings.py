@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from telemetry import conf
-from telemetry.dashboard import readings, turns
+from telemetry.dashboard import readings
 from telemetry.devices.models import DeviceGroup, Series
 from telemetry.history.journal import encode_columns
 from telemetry.history.models import Journal
-from telemetry.history.queries.buckets import Missing, read_buckets
+from telemetry.history.queries import turns
+from telemetry.history.queries.buckets import Missing, TooMuch, read_buckets
 
 from .conftest import NOON_US, add_device
 
@@ -213,6 +214,16 @@ def test_more_readings_than_a_request_may_read_are_refused(series, get, settings
     assert "100000 readings" in answer["error"]
     before = {"from": NOON_MS - 900_000, "to": NOON_MS - 600_000}
     assert get(**before)[0] == 200
+
+
+def test_the_bound_that_was_met_is_named(series, get, monkeypatch):
+    def read(*args, **kwargs):
+        raise TooMuch("expected at most 7 blocks of readings in the range, got more")
+
+    monkeypatch.setattr(readings, "read_buckets", read)
+    status, answer = get()
+    assert status == 413
+    assert "at most 7 blocks" in answer["error"]
 
 
 def test_a_busy_reader_says_when_to_ask_again(series, get, monkeypatch):

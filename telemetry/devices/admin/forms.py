@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ... import conf
 from .. import credentials
 from ..models import Credential, Device, DeviceGroup, Preferences, Series
 from ..slugs import group_slug_for, slug_for
@@ -78,6 +79,45 @@ class DeviceForm(SlugFromNameForm):
 
 
 class DeviceGroupForm(SlugFromNameForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        helps = {
+            "raw_days": _(
+                "Counted from now; unset: %(days)s days. A device in several groups "
+                "keeps its readings for the longest of them."
+            )
+            % {"days": f"{conf.value('RAW_DAYS'):,}"},
+            "tier_days": _(
+                "What readings become after that; counted from now as well, so at "
+                "least as many days. Unset: %(days)s days."
+            )
+            % {"days": f"{conf.value('TIER_DAYS'):,}"},
+        }
+        for name, text in helps.items():
+            if name in self.fields:
+                self.fields[name].help_text = text
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        given = [cleaned.get("raw_days"), cleaned.get("tier_days")]
+        # What is no number of days is told alone: by the field, or by the model.
+        if self.errors.keys() & {"raw_days", "tier_days"} or 0 in given:
+            return cleaned
+        raw = given[0] or int(conf.value("RAW_DAYS"))
+        tier = given[1] or int(conf.value("TIER_DAYS"))
+        if any(given) and tier < raw:
+            self.add_error(
+                "tier_days" if given[1] else "raw_days",
+                ValidationError(
+                    _(
+                        "Expected summaries to be kept at least as long as raw "
+                        "readings, got %(raw)s days raw and %(tier)s days of summaries."
+                    ),
+                    params={"raw": f"{raw:,}", "tier": f"{tier:,}"},
+                ),
+            )
+        return cleaned
+
     class Meta:
         model = DeviceGroup
         fields: ClassVar[list[str]] = [

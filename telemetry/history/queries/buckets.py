@@ -16,10 +16,11 @@ from ..blocks import RAW, TIER_SECONDS
 from ..summary import NONE
 from ..tail import Tail
 from ..tick import Int64s
+from ..tier_rows import BUCKET_US
 from .answer import Answer, Missing, SeriesBuckets
 from .assembly import Assembly
 from .catalogue import SERIES_AT_ONCE, Bytes, Entries, Gone, blocks_of
-from .cut import TIER_US, Scratch, edges_of, outward
+from .cut import Scratch, edges_of, outward
 from .ladder import (
     LADDER_US,
     BadRange,
@@ -167,7 +168,7 @@ class _Reading:
         if self._fill(answer, edges_us, with_area, may_have_tier=False):
             return answer
         from_us, to_us = outward(from_us, to_us)
-        width_us = -(-width_us // TIER_US) * TIER_US
+        width_us = -(-width_us // BUCKET_US) * BUCKET_US
         edges_us = edges_of(from_us, to_us, width_us)
         answer = Answer(from_us, to_us, width_us, RAW, {})
         self._fill(answer, edges_us, with_area)

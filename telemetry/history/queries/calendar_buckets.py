@@ -1,55 +1,28 @@
-"""Buckets of the calendar: days, weeks (from Monday) and months of a time zone.
+"""Edges of the calendar: days, weeks (from Monday) and months of a time zone. Pure.
 
 They differ in length: a day of a zone has 23 or 25 hours when its clocks change.
+`buckets.read_edges` reads what is between them; the first and the last bucket end
+where the range does.
 Where a tier was read, an edge that is no multiple of 5 minutes (a few old zones) is
 as exact as the tier's rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta, tzinfo
 
 import numpy as np
 from django.utils.translation import gettext as _
 
+from ...protocol.clock import DAY_US
 from ..journal import from_us, to_us
-from ..tail import Tail
 from ..tick import Int64s
-from .answer import Answer
-from .buckets import read_edges
-from .ladder import DAY_US, MOST_POINTS, BadRange, check_range
+from .ladder import MOST_POINTS, BadRange, check_range
 
 DAY, WEEK, MONTH = "day", "week", "month"
 UNITS = (DAY, WEEK, MONTH)
 # A month is looked ahead; there are no dates after the year 9999.
 _MARGIN_US = 40 * DAY_US
-
-
-def read_calendar(
-    series_ids: Iterable[int],
-    from_us_: int,
-    to_us_: int,
-    unit: str,
-    zone: tzinfo,
-    *,
-    tail: Tail | None = None,
-    most_readings: int | None = None,
-    with_area: bool | Collection[int] = True,
-) -> Answer:
-    """The readings with from ≤ time < to by day, week or month of a zone.
-
-    Else as `buckets.read_buckets`; the answer's `width_us` is None. The first and
-    the last bucket end where the range does. Raises BadRange, and TooMuch.
-    """
-    edges_us = calendar_edges(from_us_, to_us_, unit, zone)
-    return read_edges(
-        series_ids,
-        edges_us,
-        tail=tail,
-        most_readings=most_readings,
-        with_area=with_area,
-    )
 
 
 def calendar_edges(from_us_: int, to_us_: int, unit: str, zone: tzinfo) -> Int64s:

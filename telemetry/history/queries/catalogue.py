@@ -106,7 +106,10 @@ def blocks_of(
             parts.append(np.array(rows, _DTYPE))
     if sum(map(len, parts)) > MOST_BLOCKS:
         raise TooMuch(
-            _("expected at most %(most)d blocks of readings in the range, got more")
+            _(
+                "expected at most %(most)d blocks of readings in the range, got more: "
+                "choose a shorter one"
+            )
             % {"most": MOST_BLOCKS}
         )
     return np.concatenate(parts) if parts else NO_ENTRIES

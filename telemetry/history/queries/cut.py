@@ -6,13 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import summary
-from ..blocks import TIER_SECONDS
-from ..keeping import tier_rows
+from .. import summary, tier_rows
 from ..summary import Summaries
 from ..tick import Floats, Int64s
-
-TIER_US = TIER_SECONDS * 1_000_000
+from ..tier_rows import BUCKET_US
 
 
 def edges_of(from_us: int, to_us: int, width_us: int) -> Int64s:
@@ -24,7 +21,7 @@ def edges_of(from_us: int, to_us: int, width_us: int) -> Int64s:
 
 def outward(from_us: int, to_us: int) -> tuple[int, int]:
     """The range widened to whole rows of a tier."""
-    return from_us // TIER_US * TIER_US, -(-to_us // TIER_US) * TIER_US
+    return from_us // BUCKET_US * BUCKET_US, -(-to_us // BUCKET_US) * BUCKET_US
 
 
 class Scratch:
@@ -128,7 +125,7 @@ class TierCut:
 
     def __init__(self, cut: Cut, early_us: int, border_us: int) -> None:
         self._cut = cut
-        self._early_us = early_us // TIER_US * TIER_US
+        self._early_us = early_us // BUCKET_US * BUCKET_US
         self._border_us = border_us
         self._held: list[Summaries] = []
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
+from ...protocol.clock import DAY_US
+
 MS_US = 1_000
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 HOUR_US = 60 * MINUTE_US
-DAY_US = 24 * HOUR_US
 
 # Widths that people read without reckoning. From 5 minutes on each is a multiple of
 # the width of a tier's rows.

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from ..blocks import RAW, TIER_SECONDS
 from ..tick import Int64s
+from ..tier_rows import BUCKET_US
 from .answer import Missing, Readings, SeriesBuckets
 from .assembly import Assembly, Page, Whole
 from .catalogue import Bytes, Entries, Gone, blocks_of
-from .cut import TIER_US, Cut, Scratch, TierCut, outward
+from .cut import Cut, Scratch, TierCut, outward
 
 
 class TierMet(Exception):
@@ -39,7 +40,7 @@ class SeriesReading:
         # No row of the tier lies there or later.
         self._border_us = 0
         if self.has_tier:
-            self._border_us = (int(tier["end_us"].max()) // TIER_US + 1) * TIER_US
+            self._border_us = (int(tier["end_us"].max()) // BUCKET_US + 1) * BUCKET_US
         self._steps = assembly.plan(self._edges_us, self._border_us)
 
     @property

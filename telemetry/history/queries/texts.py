@@ -76,7 +76,10 @@ def _timeline(
             changes.append((begins_us, value))
         if most is not None and len(changes) > most:
             raise TooMuch(
-                _("expected at most %(most)d states in the range, got more")
+                _(
+                    "expected at most %(most)d states in the range, got more: "
+                    "choose a shorter one"
+                )
                 % {"most": most}
             )
     ends = [begins_us for begins_us, _value in changes[1:]]

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from ..journal import from_us, readable_columns
-from ..models import Journal
+from ..journal import from_us, paged, readable_columns
+from ..models import Journal, Writer
 from ..tail import Chunk, Span, Tail
 from ..tick import Columns, repeats, sort_columns
 from .answer import Readings
@@ -23,8 +23,6 @@ from .answer import Readings
 MOST_AHEAD = timedelta(days=11)
 # The last moment that a database can name: 9999-12-31.
 LATEST_US = 253_402_300_799_999_999
-# Rows of the journal in one short statement.
-PAGE_ROWS = 200
 _NEVER = np.iinfo(np.int64).min
 NO_READINGS: Readings = (np.zeros(0, np.int64), np.zeros(0, np.float64))
 
@@ -61,9 +59,12 @@ def unsealed(asked: Asked, tail: Tail | None) -> dict[int, Readings]:
     parts: dict[int, list[Readings]] = {series: [] for series in asked.series}
     in_journal = Journal.objects.order_by("writer_id").values_list("writer_id")
     writers = spans.keys() | {writer for (writer,) in in_journal.distinct()}
+    known = Writer.objects.filter(id__in=writers).values_list("id", "sealed_to")
+    sealed_to = dict(known)
     for writer in sorted(writers):
         held = [chunk for chunk in chunks if chunk.writer == writer]
-        for series, readings in _of_writer(writer, asked, held, spans.get(writer)):
+        sealed, span = sealed_to.get(writer, 0), spans.get(writer)
+        for series, readings in _of_writer(writer, asked, held, span, sealed):
             parts[series].append(readings)
     return {series: distinct(parts[series]) for series in asked.series}
 
@@ -84,43 +85,41 @@ def distinct(parts: Sequence[Readings]) -> Readings:
 
 
 def _of_writer(
-    writer: int, asked: Asked, chunks: Sequence[Chunk], span: Span | None
+    writer: int,
+    asked: Asked,
+    chunks: Sequence[Chunk],
+    span: Span | None,
+    sealed_to: int,
 ) -> Iterator[tuple[int, Readings]]:
-    """A writer's readings in order of arrival; what no chunk holds, by the journal."""
+    """A writer's readings in order of arrival; what no chunk holds, by the journal.
+
+    Rows up to `sealed_to` are in blocks: what is left of them is damaged.
+    """
     if span is None:
-        yield from _in_journal(writer, asked, 0)
+        yield from _in_journal(writer, asked, sealed_to)
         return
     low, high = span
-    if low:
-        yield from _in_journal(writer, asked, 0, low)
+    if low > sealed_to:
+        yield from _in_journal(writer, asked, sealed_to, low)
     for chunk in chunks:
         for series in asked.series:
             readings = asked.part(chunk.columns, series)
             if len(readings[0]):
                 yield series, readings
-    yield from _in_journal(writer, asked, high)
+    yield from _in_journal(writer, asked, max(high, sealed_to))
 
 
 def _in_journal(
     writer: int, asked: Asked, after: int, to: int | None = None
 ) -> Iterator[tuple[int, Readings]]:
     """What a writer's rows hold with after < number ≤ to."""
-    rows = Journal.objects.filter(writer_id=writer)
+    rows = Journal.objects.filter(writer_id=writer, number__gt=after)
     if not asked.with_before:
         rows = rows.filter(received_at__gte=_earliest_arrival(asked.from_us))
     if to is not None:
         rows = rows.filter(number__lte=to)
-    while True:
-        found = list(
-            rows.filter(number__gt=after)
-            .order_by("number")
-            .values_list("number", "columns")[:PAGE_ROWS]
-        )
-        for number, row in found:
-            yield from _of_row(writer, number, bytes(row), asked)
-        if len(found) < PAGE_ROWS:
-            return
-        after = found[-1][0]
+    for number, row in paged(rows, "columns"):
+        yield from _of_row(writer, number, bytes(row), asked)
 
 
 def _earliest_arrival(from_us_: int) -> datetime:

@@ -28,8 +28,11 @@ HEADER = (",".join(COLUMNS) + "\n").encode()
 SLICE_READINGS = 16_384
 # Lines that are read before they are stored.
 BATCH_LINES = 10_000
-# Longer ones are refused before they are looked at: memory is bounded.
-LINE_CHARACTERS = 16_384
+# Fewer, where they are long: memory is bounded.
+BATCH_CHARACTERS = 4_000_000
+# Of one record, all its lines together: a text has 256. Longer ones are refused
+# before they are looked at.
+RECORD_CHARACTERS = 16_384
 _SPECIAL = frozenset(',"\r\n')
 
 
@@ -73,12 +76,12 @@ def decode(file: BinaryIO) -> Generator[Slice, None, None]:
     # Bytes that are no UTF-8 end up in one cell, which is then refused.
     text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
     try:
-        reader = csv.reader(_bounded(text))
-        columns = _columns(_first(reader))
+        records = _Records(text)
+        columns = _columns(_first(records))
         width = max(columns.values()) + 1
         while True:
             made = _Lines(columns, width)
-            is_last = made.fill(reader)
+            is_last = made.fill(records)
             yield made.slice()
             if is_last:
                 return
@@ -87,20 +90,46 @@ def decode(file: BinaryIO) -> Generator[Slice, None, None]:
         text.detach()
 
 
-def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
-    """The lines; of a line that is too long one that no reading can be made of."""
-    while line := text.readline(LINE_CHARACTERS):
-        if len(line) == LINE_CHARACTERS and line[-1] not in "\r\n":
-            rest = line
-            while len(rest) == LINE_CHARACTERS and rest[-1] not in "\r\n":
-                rest = text.readline(LINE_CHARACTERS)
-            line = f"more than {LINE_CHARACTERS} characters\n"
-        yield line
+class _Records:
+    """The records of a text. One that is too long raises csv.Error; the next line
+    after it begins another.
+    """
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self._in_record = 0
+        # The last line of the last record, from 1; and how much is read.
+        self.line = 0
+        self.characters = 0
+        self._reader = csv.reader(iter(self._line, ""))
+
+    def next(self) -> list[str] | None:
+        """The next one; None: there are no more."""
+        self._in_record = 0
+        return next(self._reader, None)
+
+    def _line(self) -> str:
+        # A cell in quotes may go over as many lines as it likes.
+        room = RECORD_CHARACTERS - self._in_record
+        line = self._text.readline(room + 1)
+        self.line += bool(line)
+        if len(line) > room:
+            self._skip_rest_of(line)
+            raise csv.Error(f"more than {RECORD_CHARACTERS} characters in a record")
+        self._in_record += len(line)
+        self.characters += len(line)
+        return line
+
+    def _skip_rest_of(self, line: str) -> None:
+        self.characters += len(line)
+        while line and line[-1] not in "\r\n":
+            line = self._text.readline(RECORD_CHARACTERS)
+            self.characters += len(line)
 
 
-def _first(reader: Any) -> list[str]:
+def _first(records: _Records) -> list[str]:
     try:
-        header: list[str] | None = next(reader, None)
+        header = records.next()
     except csv.Error as error:
         raise BadFile(f"expected a header of CSV, got {error}") from None
     if header is None:
@@ -135,13 +164,16 @@ class _Lines:
         self._made = Slice()
         self._cells: dict[Key, tuple[list[int], list[str], list[str]]] = {}
 
-    def fill(self, reader: Any) -> bool:
+    def fill(self, records: _Records) -> bool:
         """Take lines in; True: there are no more."""
+        most = records.characters + BATCH_CHARACTERS
         for _ in range(BATCH_LINES):
+            if records.characters >= most:
+                return False
             try:
-                row = next(reader, None)
+                row = records.next()
             except csv.Error as error:
-                self._made.refuse(reader.line_num, f"expected a line of CSV: {error}")
+                self._made.refuse(records.line, f"expected a line of CSV: {error}")
                 continue
             if row is None:
                 return True
@@ -149,12 +181,12 @@ class _Lines:
                 # An empty line is none.
                 if row:
                     self._made.refuse(
-                        reader.line_num,
+                        records.line,
                         f"expected {self._width} cells or more, got {len(row)}: "
                         + quoted(row[0]),
                     )
                 continue
-            self._add(row, reader.line_num)
+            self._add(row, records.line)
         return False
 
     def _add(self, row: list[str], line: int) -> None:

@@ -15,6 +15,8 @@ import numpy as np
 from django.db.models import Count, Max, Q, QuerySet, Sum
 
 from ...devices.models import Kind, Series
+from ..blocks import RAW, TIER_SECONDS
+from ..heads import raw_from_of
 from ..models import Block, TextReading
 from ..queries.answer import Missing
 from ..queries.query import read_sync
@@ -28,7 +30,6 @@ SLICE = 500
 # Blocks that are looked at to find where a page ends.
 AHEAD = 64
 TEXT_ROWS = 2_000
-RAW, TIER = 0, 300
 
 Values: TypeAlias = Floats | list[str]
 
@@ -107,13 +108,25 @@ def thinned(wanted: Sequence[Named], from_us: int, to_us: int) -> Thinned | None
     for start in range(0, len(wanted), SLICE):
         found = Block.objects.filter(
             series_id__in=[each.id for each in wanted[start : start + SLICE]],
-            resolution_seconds=TIER,
+            resolution_seconds=TIER_SECONDS,
             end_us__gte=from_us,
             start_us__lt=to_us,
         ).aggregate(count=Count("series_id", distinct=True), until=Max("end_us"))
         count += found["count"]
         until_us = max(until_us, found["until"] or 0)
     return Thinned(count, until_us) if count else None
+
+
+def raw_from_us(wanted: Sequence[Named], from_us: int, to_us: int) -> int | None:
+    """From when on all of these series are raw, µs; None if the whole range is."""
+    found = thinned(wanted, from_us, to_us)
+    if found is None:
+        return None
+    latest_us = found.until_us + 1
+    for start in range(0, len(wanted), SLICE):
+        ids = [each.id for each in wanted[start : start + SLICE]]
+        latest_us = max(latest_us, raw_from_of(ids).floor_of(ids))
+    return latest_us
 
 
 @dataclass

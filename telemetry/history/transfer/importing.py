@@ -24,6 +24,7 @@ from ..journal import Gathered, Row, open_writer
 from ..models import TextReading
 from .incoming import (
     BAD_REQUEST,
+    UNKNOWN_DEVICE,
     UNKNOWN_METRIC,
     Accepted,
     BadFile,
@@ -96,6 +97,8 @@ class Targets:
     most_series: int
     made_devices: list[str] = field(default_factory=list)
     made_series: int = 0
+    # Slugs that no device has, as the file names them.
+    unknown_devices: list[str] = field(default_factory=list)
     _found: dict[tuple[Key, str], Target | NotTaken] = field(default_factory=dict)
     _devices: dict[str, int | None] = field(default_factory=dict)
 
@@ -119,13 +122,15 @@ class Targets:
         device = self._devices[slug]
         if device is None:
             message = f"expected the slug of a device, got {quoted(slug)}"
-            return NotTaken(UNKNOWN_METRIC, message)
+            return NotTaken(UNKNOWN_DEVICE, message)
         return self._series(device, SeriesWanted(key.metric, kind, key.unit))
 
     def _device(self, slug: str) -> int | None:
         found = Device.objects.alive().filter(slug=slug).values_list("id", flat=True)
         device: int | None = found.first()
         if device is not None or not self.creates_devices or not names.SLUG.match(slug):
+            if device is None:
+                self.unknown_devices.append(slug)
             return device
         self.made_devices.append(slug)
         made: int = Device.objects.create(slug=slug, name=slug).pk

@@ -7,6 +7,7 @@ cannot be stored is refused with its line, a reason and a sentence, the rest goe
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from . import moments
 LISTED = 20
 # The same words as at the doors (ingest.batch), which stand above this room.
 UNKNOWN_METRIC = "unknown_metric"
+# Of a command's files alone: at the doors the key says whose a reading is.
+UNKNOWN_DEVICE = "unknown_device"
 BAD_TYPE = "bad_type"
 BAD_TIME = "bad_time"
 TOO_LONG = "too_long"
@@ -65,7 +68,7 @@ class Refused:
 
 @dataclass(slots=True)
 class Refusals:
-    """Lines that are not stored: the first few listed, all counted."""
+    """Lines that are not stored: the first few of the file listed, all counted."""
 
     listed: list[Refused] = field(default_factory=list)
     reasons: dict[str, int] = field(default_factory=dict)
@@ -74,17 +77,42 @@ class Refusals:
     def count(self) -> int:
         return sum(self.reasons.values())
 
-    def add(self, line: int, reason: str, message: str, count: int = 1) -> None:
-        """Note a line, or `count` of which this is the first."""
+    def add(self, line: int, reason: str, message: str) -> None:
+        """Note a line."""
+        self.add_all([line], reason, lambda at: message, 1)
+
+    def add_all(
+        self,
+        lines: Sequence[int],
+        reason: str,
+        message: Callable[[int], str],
+        count: int,
+    ) -> None:
+        """Note `count` lines, of which `lines` (ascending) are the first LISTED.
+
+        Messages, by place in `lines`, are made for those that are listed.
+        """
         self.reasons[reason] = self.reasons.get(reason, 0) + count
-        if len(self.listed) < LISTED:
-            self.listed.append(Refused(line, reason, message))
+        for at, line in enumerate(lines[:LISTED]):
+            if not self._is_among_first(line):
+                return
+            self._list(Refused(line, reason, message(at)))
 
     def merge(self, other: Refusals) -> None:
         """Take over what `other` has noted."""
         for reason, count in other.reasons.items():
             self.reasons[reason] = self.reasons.get(reason, 0) + count
-        self.listed += other.listed[: LISTED - len(self.listed)]
+        for each in other.listed:
+            if self._is_among_first(each.line):
+                self._list(each)
+
+    def _is_among_first(self, line: int) -> bool:
+        return len(self.listed) < LISTED or line < self.listed[-1].line
+
+    def _list(self, refused: Refused) -> None:
+        # Lines come by series, so not in the order of the file.
+        bisect.insort(self.listed, refused, key=lambda each: each.line)
+        del self.listed[LISTED:]
 
 
 @dataclass(slots=True)
@@ -169,7 +197,7 @@ def wrong_name(key: Key) -> str | None:
 
 def refuse_all(part: Part, refusals: Refusals, reason: str, message: str) -> None:
     """Refuse every line of a part for one reason."""
-    refusals.add(part.lines[0], reason, message, len(part.lines))
+    refusals.add_all(part.lines, reason, lambda at: message, len(part.lines))
 
 
 def check(part: Part, target: Target, bounds: Bounds, refusals: Refusals) -> Accepted:
@@ -248,11 +276,9 @@ def _refuse(
 ) -> None:
     """Note the lines of a part that are bad; messages are made for those listed."""
     bad = np.flatnonzero(is_bad).tolist()
-    room = LISTED - len(refusals.listed)
-    for at in bad[:room]:
-        refusals.add(part.lines[at], reason, message(at))
-    if bad[room:]:
-        refusals.add(part.lines[bad[room]], reason, "", len(bad) - room)
+    if bad:
+        first = [part.lines[at] for at in bad[:LISTED]]
+        refusals.add_all(first, reason, lambda at: message(bad[at]), len(bad))
 
 
 def _texts(

@@ -26,8 +26,15 @@ COLUMNS = (*NAMES, "time", "value", "text")
 READING_BYTES = 20
 GROUP_READINGS = 131_072
 BATCH_ROWS = 10_000
+# Fewer rows, where they are long: memory is bounded.
+BATCH_BYTES = 4_000_000
+# Of one name or text: a text has 256 characters. A file with longer ones is refused.
+TEXT_BYTES = 16_384
 BUFFER_BYTES = 65_536
 EXTRA = "requirements-parquet.txt"
+_UNIT_US = {"us": 1, "ms": 1_000, "s": 1_000_000}
+# 9999-12-31T23:59:59Z: later ones cannot be written.
+_FAR_US = 253_402_300_799_000_000
 
 
 class Missing(Exception):
@@ -150,14 +157,30 @@ def decode(
     try:
         opened = pq.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
         columns = _columns(pa, opened.schema_arrow)
-        _check_size(opened.metadata, set(columns.values()), most_bytes)
+        _check_size(opened.metadata, most_bytes)
+        texts = [
+            name
+            for name in columns.values()
+            if _is_text(pa, opened.schema_arrow.field(name).type)
+        ]
+        # Once each: a file of some kilobytes can have one long text in every row.
+        opened = pq.ParquetFile(
+            file,
+            metadata=opened.metadata,
+            buffer_size=BUFFER_BYTES,
+            pre_buffer=False,
+            read_dictionary=texts,
+        )
         line = 1
         for batch in opened.iter_batches(
-            BATCH_ROWS, columns=list(columns.values()), use_threads=False
+            _batch_rows(opened.metadata),
+            columns=list(columns.values()),
+            use_threads=False,
         ):
             yield _Rows(pa, pc, batch, columns, line).slice()
             line += batch.num_rows
-    except (pa.ArrowException, OSError) as error:
+    # UnicodeDecodeError: a name or a text that is no UTF-8.
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         text = str(error).splitlines()[0][:200] if str(error) else "none"
         raise BadFile(f"expected a file of Apache Parquet: {text}") from None
 
@@ -206,17 +229,26 @@ def _is_text(pa: Any, type_: Any) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
 
 
-def _check_size(metadata: Any, columns: set[str], most_bytes: int | None) -> None:
+def _check_size(metadata: Any, most_bytes: int | None) -> None:
     if most_bytes is None:
         return
     size = metadata.num_rows * READING_BYTES
-    for at in range(metadata.num_row_groups):
-        group = metadata.row_group(at)
-        for column in map(group.column, range(group.num_columns)):
-            if column.path_in_schema in columns:
-                size += column.total_uncompressed_size
+    size += sum(bytes_ for _rows, bytes_ in _groups(metadata))
     if size > most_bytes:
         raise TooLong(f"expected a file that opens to at most {most_bytes} bytes")
+
+
+def _batch_rows(metadata: Any) -> int:
+    """How many rows are about BATCH_BYTES, where they are longest."""
+    per_row = [bytes_ // max(rows, 1) for rows, bytes_ in _groups(metadata)]
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, *per_row, 1)))
+
+
+def _groups(metadata: Any) -> Iterator[tuple[int, int]]:
+    """Rows of each row group, and what it opens to in bytes."""
+    # Not of its columns: pyarrow ends the process where a damaged footer has them.
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        yield group.num_rows, group.total_byte_size
 
 
 class _Rows:
@@ -252,21 +284,49 @@ class _Rows:
         return made
 
     def _column(self, name: str) -> Any:
-        column = self._batch.column(self._names[name])
-        if self._pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        return column
+        return self._batch.column(self._names[name])
+
+    def _distinct(self, name: str) -> tuple[list[str], Int64s]:
+        """The texts of a column, each once, and which of them each row has (or -1)."""
+        column = self._column(name)
+        if not self._pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        indices = self._pc.fill_null(column.indices.cast(self._pa.int64()), -1)
+        used, codes = np.unique(
+            indices.to_numpy(zero_copy_only=False), return_inverse=True
+        )
+        has_null = int(len(used) > 0 and used[0] < 0)
+        texts = column.dictionary.take(self._pa.array(used[has_null:]))
+        longest = self._pc.max(self._pc.binary_length(texts)).as_py() or 0
+        if longest > TEXT_BYTES:
+            raise BadFile(
+                f"expected at most {TEXT_BYTES} bytes in a cell of the column {name}, "
+                f"got {longest}"
+            )
+        return [text or "" for text in texts.to_pylist()], codes - has_null
+
+    def _cells(self, name: str) -> list[str | None]:
+        """The texts of a column, row by row; None for none."""
+        texts, codes = self._distinct(name)
+        cells = [*texts, None]
+        return [cells[code] for code in codes.tolist()]
 
     def _times(self) -> tuple[list[str] | None, Int64s]:
         """Times, and what they were written as, where that is text."""
         pa, column = self._pa, self._column("time")
         if _is_text(pa, column.type):
-            texts = [text or "" for text in column.to_pylist()]
+            texts = [text or "" for text in self._cells("time")]
             return texts, moments.parse_all(texts, INVALID_US)
-        exact = self._pc.cast(column, pa.timestamp("us", tz="UTC"), safe=False)
-        plain = self._pc.fill_null(exact.cast(pa.int64()), INVALID_US)
-        times_us: Int64s = plain.to_numpy(zero_copy_only=False)
-        return None, times_us
+        plain = self._pc.fill_null(column.cast(pa.int64()), 0)
+        times: Int64s = plain.to_numpy(zero_copy_only=False)
+        if column.type.unit == "ns":
+            times_us = times // 1000
+        else:
+            # What is too far for µs stays far: scaled, it could be any time.
+            scale = _UNIT_US[column.type.unit]
+            times_us = np.clip(times, -_FAR_US // scale, _FAR_US // scale) * scale
+        is_none = column.is_null().to_numpy(zero_copy_only=False)
+        return None, np.where(is_none, INVALID_US, times_us)
 
     def _values(self) -> tuple[Any, list[str | None], str]:
         """Numbers (NaN for none), texts (None for none), the kind that they show."""
@@ -274,9 +334,9 @@ class _Rows:
         count, kind = len(column), ""
         texts: list[str | None] = [None] * count
         if "text" in self._names:
-            texts = self._column("text").to_pylist()
+            texts = self._cells("text")
         if _is_text(pa, column.type):
-            cells = column.to_pylist()
+            cells = self._cells("value")
             texts = [
                 a if a is not None else b for a, b in zip(cells, texts, strict=True)
             ]
@@ -299,12 +359,11 @@ class _Rows:
             if name not in self._names:
                 columns.append([])
                 continue
-            encoded = self._column(name).dictionary_encode()
-            texts = [(text or "").strip() for text in encoded.dictionary.to_pylist()]
-            # One more for null.
-            columns.append([*texts, ""])
-            indices = self._pc.fill_null(encoded.indices, len(texts))
-            codes = codes * (len(texts) + 1) + indices.to_numpy(zero_copy_only=False)
+            distinct, indices = self._distinct(name)
+            # One more, and the first, for null.
+            texts = ["", *(text.strip() for text in distinct)]
+            columns.append(texts)
+            codes = codes * len(texts) + indices + 1
         order = np.argsort(codes, kind="stable")
         starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
         for rows in np.split(order, starts[1:]) if len(order) else []:

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from telemetry.history.journal import to_us
-from telemetry.history.queries.calendar_buckets import calendar_edges, read_calendar
+from telemetry.history.queries.buckets import read_edges
+from telemetry.history.queries.calendar_buckets import calendar_edges
 from telemetry.history.queries.ladder import BadRange
 
 from ..stored import commit, seal
@@ -96,9 +97,9 @@ def test_a_reading_is_in_the_day_of_the_readers_zone():
     seal(1, [(late, 1.0), (late + HOUR, 2.0)])
     commit(1, [(late - HOUR, 7.0)])
     span = us("2026-02-08", timezone.utc), us("2026-02-12", timezone.utc)
-    utc = read_calendar([1], *span, "day", timezone.utc).series[1]
+    utc = read_edges([1], calendar_edges(*span, "day", timezone.utc)).series[1]
     assert utc.summaries.count.tolist() == [2, 1]
-    berlin = read_calendar([1], *span, "day", BERLIN)
+    berlin = read_edges([1], calendar_edges(*span, "day", BERLIN))
     assert berlin.series[1].starts_us.tolist() == [us("2026-02-09"), us("2026-02-10")]
     assert berlin.series[1].summaries.count.tolist() == [1, 2]
     assert berlin.width_us is None

@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry.history import summary
-from telemetry.history.keeping import tier_rows
+from telemetry.history import summary, tier_rows
 from telemetry.history.queries.cut import (
-    TIER_US,
     Cut,
     Scratch,
     TierCut,
@@ -18,6 +16,7 @@ from telemetry.history.queries.cut import (
     outward,
 )
 from telemetry.history.summary import Summaries
+from telemetry.history.tier_rows import BUCKET_US
 
 SECOND = 1_000_000
 
@@ -45,8 +44,8 @@ def test_edges_hold_the_range_and_are_aligned(from_us, to_us, width_us, expected
 
 
 def test_a_range_is_widened_to_whole_rows():
-    assert outward(TIER_US, 2 * TIER_US) == (TIER_US, 2 * TIER_US)
-    assert outward(TIER_US + 1, 2 * TIER_US + 1) == (TIER_US, 3 * TIER_US)
+    assert outward(BUCKET_US, 2 * BUCKET_US) == (BUCKET_US, 2 * BUCKET_US)
+    assert outward(BUCKET_US + 1, 2 * BUCKET_US + 1) == (BUCKET_US, 3 * BUCKET_US)
 
 
 @given(

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetry.history.queries.ladder import (
-    DAY_US,
     LADDER_US,
     BadRange,
     check_points,
@@ -15,6 +14,7 @@ from telemetry.history.queries.ladder import (
     check_width,
     width_for,
 )
+from telemetry.protocol.clock import DAY_US
 
 SECOND = 1_000_000
 

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from telemetry import counters
-from telemetry.history.models import Journal
+from telemetry.history import journal
+from telemetry.history.models import Journal, Writer
 from telemetry.history.queries.query import read_sync
+from telemetry.history.tail import Tail
 
-from ..rows import NOW_US, bits, write
+from ..rows import NOW_US, bits, columns_of, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,10 +80,11 @@ def test_nothing_is_in_a_range_after_the_end_of_time():
     assert read(1, 2**62, 2**63 - 1) == []
 
 
-def test_more_rows_than_a_page_are_read():
-    for number in range(1, 452):
+def test_more_rows_than_a_page_are_read(monkeypatch):
+    monkeypatch.setattr(journal, "PAGE_ROWS", 10)
+    for number in range(1, 52):
         write(1, number, (1, NOW_US + number, 1.0))
-    assert len(read(1)) == 451
+    assert len(read(1)) == 51
 
 
 def test_a_corrupt_row_is_counted_and_the_rest_is_read(caplog):
@@ -92,3 +95,20 @@ def test_a_corrupt_row_is_counted_and_the_rest_is_read(caplog):
     assert [time - NOW_US for time, _ in read(1)] == [1, 3]
     assert counters.CORRUPT_ROWS._value.get() == before + 1
     assert "1/2" in caplog.text
+
+
+def test_what_is_left_of_sealed_rows_is_not_read_again(caplog):
+    writer = journal.open_writer(NOW_US).id
+    for number in (1, 2, 3):
+        write(writer, number, (1, NOW_US + number, 1.0))
+    Journal.objects.filter(number=2).update(columns=b"\x63")
+    Writer.objects.filter(id=writer).update(sealed_to=2)
+    # Of another process, which has sealed more than this one's tail knows of.
+    tail = Tail(1_000)
+    tail.add(writer, 1, columns_of([(1, NOW_US + 1, 1.0)]))
+    before = counters.CORRUPT_ROWS._value.get()
+    for each in (None, tail):
+        times_us, _ = read_sync([1], NOW_US + 2, 2 * NOW_US, each)[1]
+        assert (times_us - NOW_US).tolist() == [3]
+    assert counters.CORRUPT_ROWS._value.get() == before
+    assert not caplog.records

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from telemetry.devices.models import Device, Series
 from telemetry.history.queries.query import read_sync
+from telemetry.history.transfer import csv_rows
 from telemetry.history.transfer.incoming import BadFile
 
 from ..files import ALL, T, imported, readings
@@ -77,7 +80,8 @@ def test_bad_lines_are_refused_with_their_numbers(transactional_db):
         (13, "bad_type"),
         (14, "too_long"),
         (15, "bad_type"),
-        *((line, "unknown_metric") for line in (16, 17, 18)),
+        *((line, "unknown_metric") for line in (16, 17)),
+        (18, "unknown_device"),
         (21, "bad_type"),
     ]
     assert all("expected" in each.message for each in found.refusals.listed)
@@ -90,7 +94,19 @@ def test_only_twenty_are_listed_and_all_are_counted(transactional_db):
     assert found.accepted == 1
     assert len(found.refusals.listed) == 20
     assert found.refusals.count == 25_000
-    assert found.refusals.listed[0].line == 3
+    assert [each.line for each in found.refusals.listed] == list(range(3, 23))
+
+
+def test_the_first_of_the_file_are_listed_whatever_their_series(transactional_db):
+    lines = [
+        "metric,time,value",
+        "b,2026-11-22T10:00:00Z,1",
+        "a,2026-11-22T10:00:00Z,1",
+    ]
+    lines += [f"{'ba'[at % 2]},2026-11-22T10:00:00Z,warm" for at in range(60)]
+    found = imported("\n".join(lines), slug="pump")
+    assert [each.line for each in found.refusals.listed] == list(range(4, 24))
+    assert found.refusals.count == 60
 
 
 @pytest.mark.parametrize(
@@ -136,12 +152,56 @@ def test_a_long_line_and_an_open_quote_spoil_only_what_they_cover(transactional_
     assert found.accepted > 10_000
 
 
+@pytest.mark.parametrize(("more", "accepted"), [(0, 1), (1, 0)])
+@pytest.mark.parametrize("end", ["\n", ""])
+@pytest.mark.parametrize("cell", ["x", "x\n", "\r\nx"])
+def test_a_record_at_the_limit_and_one_more(cell, end, more, accepted):
+    """Whether it is one line or thousands."""
+    first, last = 'metric,time,value,note\nn,2026-11-22T10:00:00Z,1,"', '"' + end
+    room = csv_rows.RECORD_CHARACTERS - len(first.partition("\n")[2]) - len(last)
+    note = (cell * room)[: room - 1] + "x" + "y" * more
+    (found,) = csv_rows.decode(io.BytesIO((first + note + last).encode()))
+    assert sum(len(part.lines) for part in found.parts) == accepted
+    messages = [each.message for each in found.refusals.listed]
+    if more:
+        assert "more than 16384 characters in a record" in messages[0]
+    else:
+        assert messages == []
+
+
+def test_a_long_record_is_named_and_what_follows_is_read():
+    good = "n,2026-11-22T10:00:00Z,1\n"
+    content = "metric,time,value\n" + good + '"\n' + "x" * 20_000 + "\n" + good
+    (found,) = csv_rows.decode(io.BytesIO(content.encode()))
+    assert [part.lines for part in found.parts] == [[2, 5]]
+    assert [each.line for each in found.refusals.listed] == [4]
+
+
+def test_a_header_over_many_lines():
+    content = io.BytesIO(b'"\nab",' * 100_000)
+    with pytest.raises(BadFile, match="more than 16384 characters in a record"):
+        next(csv_rows.decode(content))
+    # The rest is not looked at.
+    assert content.tell() < 50_000
+
+
+@pytest.mark.parametrize(("count", "slices"), [(24, 1), (25, 2)])
+def test_a_slice_of_long_lines_ends_early(monkeypatch, count, slices):
+    line = "n,2026-11-22T10:00:00Z,1\n"
+    monkeypatch.setattr(csv_rows, "BATCH_CHARACTERS", 25 * len(line))
+    content = io.BytesIO(b"metric,time,value\n" + line.encode() * count)
+    found = list(csv_rows.decode(content))
+    assert len(found) == slices
+    lines = [line for each in found for part in each.parts for line in part.lines]
+    assert lines == list(range(2, count + 2))
+
+
 def test_other_devices_lines_are_refused(transactional_db):
     content = "device,metric,time,value\nfan,n,2026-11-22T10:00:00Z,1\n"
     found = imported(content, slug="pump")
     assert found.reasons() == [(2, "bad_request")]
     found = imported(content, creates=False)
-    assert found.reasons() == [(2, "unknown_metric")]
+    assert found.reasons() == [(2, "unknown_device")]
     assert not Device.objects.exists()
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from telemetry.devices.models import Device, DeviceGroup, Series
-from telemetry.history import lease
+from telemetry.history import lease, space
 from telemetry.history.journal import open_writer
 from telemetry.history.models import Block, Journal, SeriesHead, TextReading, Writer
 from telemetry.history.room import Room
@@ -137,6 +137,14 @@ class TestExport:
         assert len(file.read_text().splitlines()) == 1 + 1
 
 
+def test_space_is_given_back_until_there_is_none(transactional_db, monkeypatch):
+    # PostgreSQL's database may have grown meanwhile: less than nothing was given.
+    given = iter([8_192, 4_096, -8_192])
+    monkeypatch.setattr(space, "give_back", lambda pages: next(given))
+    assert importreadings.seal_all()
+    assert list(given) == []
+
+
 class TestImport:
     @pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet", "-"])
     def test_what_was_exported(self, stored, tmp_path, monkeypatch, kind):
@@ -215,7 +223,9 @@ class TestImport:
         file.write_text(GOOD.replace("pump", "nobody"))
         code, _out, err = run("importreadings", file)
         assert code == 1
-        assert "line 2: unknown_metric: expected the slug of a device" in err
+        assert "line 2: unknown_device: expected the slug of a device" in err
+        assert err.count("--create-devices") == 1
+        assert "this hub has no device nobody: make it, or give --create-devices" in err
         assert not Device.objects.filter(slug="nobody").exists()
 
     def test_a_full_journal_is_sealed_first(self, stored, tmp_path, monkeypatch):
@@ -239,6 +249,28 @@ class TestImport:
         code, out, err = run("importreadings", file)
         assert code == 1
         assert "expected room for more readings, but the disk has" in err
+
+
+@pytest.mark.parametrize(
+    "command", [["exportreadings", "-"], ["importreadings", "-"], ["prunereadings"]]
+)
+def test_without_tables_one_sentence_says_what_to_do(tmp_path, command):
+    done = manage(tmp_path / "var", *command)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) <= 2, done.stderr
+    assert "manage.py migrate" in done.stderr
+
+
+def test_a_package_that_is_missing_is_named(tmp_path):
+    # What an older virtual environment lacks.
+    (tmp_path / "pcodec.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'pcodec'\", name='pcodec')"
+    )
+    done = manage(tmp_path / "var", "check", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "the package pcodec" in done.stderr
+    assert "make setup" in done.stderr
 
 
 def test_as_processes_on_a_pipe(tmp_path, set_up_data_dir):

@@ -1,4 +1,4 @@
-"""How many requests read history at the same time."""
+"""telemetry.history.queries.turns: how many requests read history at the same time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from telemetry.dashboard import turns
+from telemetry.history.queries import turns
 
 
 def test_no_more_than_a_few_read_at_once():
