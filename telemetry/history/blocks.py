@@ -6,7 +6,7 @@ measured to give 0.66 byte a reading for a whole SQLite file where 4,096 give 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +66,31 @@ def insert(new: Iterable[NewBlock]) -> None:
                     copy.write_row(row)
         else:
             cursor.executemany(_INSERT, rows)
+
+
+def with_free_parts(
+    new: Sequence[NewBlock], gone: Collection[int] = ()
+) -> list[NewBlock]:
+    """Blocks of one series with parts that come after those of the same start.
+
+    gone: ids of blocks that are deleted with it.
+    """
+    same = Block.objects.filter(
+        series_id__in={block.series_id for block in new},
+        start_us__in={block.start_us for block in new},
+    ).exclude(id__in=gone)
+    free: dict[tuple[int, int], int] = {}
+    for resolution_seconds, start_us, part in same.values_list(
+        "resolution_seconds", "start_us", "part"
+    ):
+        place = resolution_seconds, start_us
+        free[place] = max(free.get(place, 0), part + 1)
+    found: list[NewBlock] = []
+    for block in new:
+        place = block.resolution_seconds, block.start_us
+        found.append(block._replace(part=free.get(place, 0)))
+        free[place] = found[-1].part + 1
+    return found
 
 
 def build(

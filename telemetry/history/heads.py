@@ -278,6 +278,20 @@ def raw_from_rows(after_series: int = 0) -> list[tuple[int, int]]:
     return [(series, int(from_us or 0)) for series, from_us in page[:RAW_FROM_PAGE]]
 
 
+def raw_from_of(series_ids: Sequence[int]) -> RawFrom:
+    """From when on the readings of these series are raw, as it is now.
+
+    Series are a device's, a few hundred at most. Blocks; raises DatabaseError.
+    """
+    raw_from = RawFrom()
+    rows = SeriesHead.objects.filter(
+        series_id__in=series_ids, raw_from_us__isnull=False
+    )
+    found = rows.values_list("series_id", "raw_from_us")
+    raw_from.move_all([(series, int(from_us or 0)) for series, from_us in found])
+    return raw_from
+
+
 def read_raw_from() -> RawFrom:
     """From when on the readings of all series are raw. Blocks, for a few ms a page."""
     raw_from = RawFrom()

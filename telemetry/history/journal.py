@@ -1,16 +1,22 @@
 """The journal: one durable row for all that arrived in a few milliseconds.
 
-`columns` is a format version byte, then little-endian int32 series, int64 µs UTC
-and float64 values, in order of arrival. `marks` says how far each device's session
-moved by the same commit: readings and watermarks are one row, so neither can be on
-disk without the other (docs/adr/0001).
+`columns`, all little-endian:
+
+    byte 0      format version
+    bytes 1-4   CRC-32 of all that follows; version 1 has none
+    then        int32 series, int64 µs UTC and float64 values, in order of arrival
+
+`marks` says how far each device's session moved by the same commit: readings and
+watermarks are one row, so neither can be on disk without the other (docs/adr/0001).
 """
 
 from __future__ import annotations
 
 import logging
+import struct
+import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -18,16 +24,27 @@ from typing import Any
 import msgspec
 import numpy as np
 from django.db import IntegrityError, transaction
+from django.db.models import Max, QuerySet
 
 from .. import counters
+from ..devices.models import Series
 from .models import Journal, TextReading, Writer
 from .pack import Corrupt
 from .tick import Columns, Floats, Int32s, Int64s, sort_columns
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 READING_BYTES = 4 + 8 + 8
+# Rows that are read at once: so many at most, which hold about so many readings.
+PAGE_ROWS = 2_000
+PAGE_READINGS = 200_000
+# Ids of series are small and dense, and some arrays are indexed by them. One this far
+# above all that exist is damage: it must not take all memory.
+ID_MARGIN = 1_000_000
+_HEADER = struct.Struct("<BI")
+# Where the columns begin, by version.
+_COLUMNS_FROM = {1: 1, FORMAT_VERSION: _HEADER.size}
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -66,40 +83,67 @@ class Gathered:
 
 def encode_columns(series: Int32s, times_us: Int64s, values: Floats) -> bytes:
     """Three columns as the bytes of a journal row."""
-    return b"".join(
-        (
-            bytes((FORMAT_VERSION,)),
-            series.astype("<i4", copy=False).tobytes(),
-            times_us.astype("<i8", copy=False).tobytes(),
-            values.astype("<f8", copy=False).tobytes(),
-        )
+    columns = (
+        series.astype("<i4", copy=False).tobytes(),
+        times_us.astype("<i8", copy=False).tobytes(),
+        values.astype("<f8", copy=False).tobytes(),
     )
+    checksum = 0
+    for column in columns:
+        checksum = zlib.crc32(column, checksum)
+    return b"".join((_HEADER.pack(FORMAT_VERSION, checksum), *columns))
 
 
-def decode_columns(row: bytes) -> tuple[Int32s, Int64s, Floats]:
-    """The columns of a journal row, in order of arrival. Raises Corrupt."""
-    count, rest = divmod(len(row) - 1, READING_BYTES)
-    if not row or row[0] != FORMAT_VERSION or rest:
+def decode_columns(
+    row: bytes, *, most_readings: int | None = None, highest_id: int | None = None
+) -> tuple[Int32s, Int64s, Floats]:
+    """The columns of a journal row, in order of arrival. Raises Corrupt.
+
+    Corrupt are also more than `most_readings`, and series above `highest_id`.
+    """
+    version = row[0] if row else None
+    start = _COLUMNS_FROM.get(row[0]) if row else None
+    count, rest = divmod(len(row) - start, READING_BYTES) if start else (0, 0)
+    if start is None or count < 0 or rest:
         raise Corrupt(
             f"expected version {FORMAT_VERSION} and {READING_BYTES} bytes a reading, "
-            f"got version {row[0] if row else None} and {len(row)} bytes"
+            f"got version {version} and {len(row)} bytes"
         )
-    series = np.frombuffer(row, "<i4", count, 1).astype(np.int32)
+    if version == FORMAT_VERSION:
+        _check(row)
+    if most_readings is not None and count > most_readings:
+        raise Corrupt(f"expected at most {most_readings} readings, got {count}")
+    series = np.frombuffer(row, "<i4", count, start).astype(np.int32)
     if count and series.min() < 1:
         raise Corrupt(f"expected ids of series from 1, got {series.min()}")
+    if highest_id is not None and count and series.max() > highest_id:
+        raise Corrupt(f"expected ids of series to {highest_id}, got {series.max()}")
     return (
         series,
-        np.frombuffer(row, "<i8", count, 1 + 4 * count).astype(np.int64),
-        np.frombuffer(row, "<f8", count, 1 + 12 * count).astype(np.float64),
+        np.frombuffer(row, "<i8", count, start + 4 * count).astype(np.int64),
+        np.frombuffer(row, "<f8", count, start + 12 * count).astype(np.float64),
     )
+
+
+def _check(row: bytes) -> None:
+    _version, checksum = _HEADER.unpack_from(row)
+    found = zlib.crc32(memoryview(row)[_HEADER.size :])
+    if found != checksum:
+        raise Corrupt(f"expected a checksum of {checksum:08x}, got {found:08x}")
+
+
+def highest_plausible_id() -> int:
+    """Series of a row that is read now have ids up to this. One short statement."""
+    newest = Series.objects.aggregate(id=Max("id"))["id"] or 0
+    return int(newest) + ID_MARGIN
 
 
 def readable_columns(
-    writer: int, number: int, row: bytes
+    writer: int, number: int, row: bytes, *, highest_id: int | None = None
 ) -> tuple[Int32s, Int64s, Floats] | None:
     """`decode_columns`, or None for a corrupt row: the others are good."""
     try:
-        return decode_columns(row)
+        return decode_columns(row, highest_id=highest_id)
     except Corrupt as error:
         tell_corrupt(writer, number, error)
         return None
@@ -216,7 +260,7 @@ def unfolded_marks(writer: Writer) -> Iterator[dict[SessionKey, Mark]]:
     Those of a corrupt row are left out.
     """
     rows = Journal.objects.filter(writer_id=writer.id, number__gt=writer.folded_to)
-    for number, marks in _paged(rows, "marks"):
+    for number, marks in paged(rows, "marks"):
         try:
             yield decode_marks(marks)
         except Corrupt as error:
@@ -230,23 +274,41 @@ def rows_after(
     rows = Journal.objects.filter(writer_id=writer, number__gt=number)
     if to_number is not None:
         rows = rows.filter(number__lte=to_number)
-    for found in _paged(rows, "received_at", "columns"):
+    for found in paged(rows, "received_at", "columns"):
         yield found[0], to_us(found[1]), bytes(found[2])
 
 
-def _paged(rows: Any, *fields: str, page: int = 200) -> Iterator[tuple[Any, ...]]:
-    """Rows by number in short statements: an open cursor lets the WAL grow."""
-    last = -1
+def paged(rows: QuerySet[Journal], *fields: str) -> Iterator[tuple[Any, ...]]:
+    """(number, *fields) of one writer's rows, ascending, a few at once.
+
+    In short statements: an open cursor lets the WAL grow.
+    """
+    after = -1
     while True:
-        found = list(
-            rows.filter(number__gt=last)
-            .order_by("number")
-            .values_list("number", *fields)[:page]
-        )
-        yield from found
-        if len(found) < page:
+        next_rows = rows.filter(number__gt=after).order_by("number")
+        counts = list(next_rows.values_list("number", "count")[:PAGE_ROWS])
+        for first, last in _pages(counts):
+            page = rows.filter(number__gte=first, number__lte=last).order_by("number")
+            yield from page.values_list("number", *fields)
+        if len(counts) < PAGE_ROWS:
             return
-        last = found[-1][0]
+        after = counts[-1][0]
+
+
+def _pages(counts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """(first, last) number of rows that hold about PAGE_READINGS; at least a row.
+
+    counts: (number, readings) of each row.
+    """
+    first, last, readings = 0, 0, 0
+    for number, count in counts:
+        if first and readings + count > PAGE_READINGS:
+            yield first, last
+            first, readings = 0, 0
+        first = first or number
+        last, readings = number, readings + count
+    if first:
+        yield first, last
 
 
 def from_us(us: int) -> datetime:

@@ -49,7 +49,6 @@ def insert_late(series: int, times_us: Int64s, values: Floats) -> Iterator[Inser
     block is gone, which only another holder of the lease can have caused.
     """
     places = _places(series, int(times_us[0]), int(times_us[-1]))
-    used = {(place.start_us, place.part) for place in places}
     # As they were before the first insertion.
     read = Reader(series, places)
     starts = np.array([place.start_us for place in places], np.int64)
@@ -57,7 +56,7 @@ def insert_late(series: int, times_us: Int64s, values: Floats) -> Iterator[Inser
     for at in np.unique(owner).tolist():
         is_own = owner == at
         own = times_us[is_own], values[is_own]
-        insertion = _into(read, at, own, used)
+        insertion = _into(read, at, own)
         if insertion is not None:
             yield insertion
 
@@ -121,11 +120,9 @@ class Reader:
         return found
 
 
-def _into(
-    read: Reader, at: int, own: Readings, used: set[tuple[int, int]]
-) -> Insertion | None:
+def _into(read: Reader, at: int, own: Readings) -> Insertion | None:
     if not read.places:
-        return Insertion(_made(read.series, own, 0, False))
+        return Insertion(_made(read.series, own, False))
     place = read.places[at]
     before = read.of(at)
     known = read.touching(at, int(own[0][0]), int(own[0][-1]))
@@ -134,28 +131,25 @@ def _into(
         return None
     if before is None:
         # Beside the damaged one.
-        start_us = int(own[0][0])
-        part = 1 + max((part for start, part in used if start == start_us), default=-1)
-        made = _made(read.series, own, part, False)
-        used.update((block.start_us, block.part) for block in made)
-        return Insertion(made)
+        return Insertion(_made(read.series, own, False))
     times_us = np.concatenate([before[0], own[0]])
     values = np.concatenate([before[1], own[1]])
     order = np.argsort(times_us, kind="stable")
     merged = times_us[order], values[order]
-    part = place.part if merged[0][0] == place.start_us else 0
-    return Insertion(_made(read.series, merged, part, place.is_open), [place.id])
+    return Insertion(_made(read.series, merged, place.is_open, [place.id]), [place.id])
 
 
-def _made(series: int, readings: Readings, part: int, is_open: bool) -> list[NewBlock]:
-    made: list[NewBlock] = []
-    for start, stop in blocks.halves(len(readings[0]), blocks.CAP):
-        times_us, values = readings[0][start:stop], readings[1][start:stop]
-        if made:
-            is_same = times_us[0] == made[-1].start_us
-            part = part + 1 if is_same else 0
-        made.append(blocks.build(series, times_us, values, part, is_open))
-    return made
+def _made(
+    series: int, readings: Readings, is_open: bool, gone: Sequence[int] = ()
+) -> list[NewBlock]:
+    parts = blocks.halves(len(readings[0]), blocks.CAP)
+    made = [
+        blocks.build(
+            series, readings[0][start:stop], readings[1][start:stop], is_open=is_open
+        )
+        for start, stop in parts
+    ]
+    return blocks.with_free_parts(made, gone)
 
 
 def _without_known(known: Sequence[Readings], own: Readings) -> Readings:

@@ -43,7 +43,11 @@ class Held:
             yield
 
     def touch(self) -> None:
-        """Make sure of the claim, and prolong it. Inside a transaction."""
+        """Make sure of the claim, and prolong it. Raises LeaseLost.
+
+        It fences what is written only inside the same transaction (`transaction`);
+        outside of one it says early that another has taken over.
+        """
         until = timezone.now() + timedelta(seconds=self.seconds)
         mine = Lease.objects.filter(name=self.name, token=self.token)
         if not mine.update(expires_at=until):
@@ -68,6 +72,12 @@ def claim(seconds: float = SECONDS, name: str = NAME) -> Held | None:
             return None
         token = Lease.objects.values_list("token", flat=True).get(name=name)
     return Held(token, seconds, name)
+
+
+def current_token(name: str = NAME) -> int:
+    """The token of the last claim, whoever made it; 0 before the first."""
+    tokens = Lease.objects.filter(name=name).values_list("token", flat=True)
+    return tokens.first() or 0
 
 
 @contextmanager

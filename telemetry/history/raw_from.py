@@ -20,8 +20,8 @@ Bools = npt.NDArray[np.bool_]
 class RawFrom:
     """A moment (µs since the epoch) by series id, which only moves forward.
 
-    Used on the thread that feeds it alone. floor_us: the latest of them all, so that
-    nearly every batch needs one comparison and no look at its series.
+    Fed on one thread, which alone makes it grow; read on any. floor_us: the latest of
+    them all, so that nearly every batch needs one comparison and no look at its series.
     """
 
     def __init__(self) -> None:
@@ -55,9 +55,9 @@ class RawFrom:
         """Which readings are before their series' moment; columns of one length."""
         if not len(times_us) or int(times_us.min()) >= self.floor_us:
             return np.zeros(len(times_us), np.bool_)
-        if int(series.max()) >= len(self._from_us):
-            self._grow(int(series.max()))
-        is_old: Bools = times_us < self._from_us[series]
+        from_us = self._from_us
+        # Nobody has moved those beyond it, nor 0, which no series has.
+        is_old: Bools = times_us < from_us[np.where(series < len(from_us), series, 0)]
         return is_old
 
     def _grow(self, series: int) -> None:

@@ -35,6 +35,8 @@ class Unsealed:
         # By writer: (last number, readings) of some rows in a row, oldest first.
         self._parts: dict[int, deque[tuple[int, int]]] = {}
         self._newest_writer = 0
+        # Those that had not ended at the last look: they may have written since.
+        self._unended: list[int] = []
 
     def count(self) -> int:
         """Readings in rows that are not sealed; too many by PART_ROWS at most.
@@ -50,7 +52,7 @@ class Unsealed:
 
     def _writers(self) -> list[tuple[int, int]]:
         """(id, sealed_to) of the writers that may have rows."""
-        may_have = Q(ended_at=None) | Q(id__in=list(self._parts))
+        may_have = Q(ended_at=None) | Q(id__in=[*self._parts, *self._unended])
         if self._newest_writer:
             # One may have begun and ended since the last look.
             may_have |= Q(id__gt=self._newest_writer)
@@ -60,11 +62,12 @@ class Unsealed:
         found = list(
             Writer.objects.filter(may_have)
             .order_by("id")
-            .values_list("id", "sealed_to")
+            .values_list("id", "sealed_to", "ended_at")
         )
         newest = found[-1][0] if found else 0
         self._newest_writer = max(newest, self._newest_writer)
-        return found
+        self._unended = [writer for writer, _, ended_at in found if ended_at is None]
+        return [(writer, sealed_to) for writer, sealed_to, _ in found]
 
     def _look(self, writer: int, sealed_to: int, parts: deque[tuple[int, int]]) -> None:
         while parts and parts[0][0] <= sealed_to:

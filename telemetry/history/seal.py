@@ -19,11 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 from django.db import DataError, IntegrityError
-from django.db.models import Count, Max, Sum
+from django.db.models import Max, Sum
 
 from . import blocks, faults, summary, watermarks
 from .blocks import NewBlock
-from .journal import decode_columns, tell_corrupt, to_us
+from .journal import decode_columns, highest_plausible_id, paged, tell_corrupt, to_us
 from .keeping.removal import dead_series
 from .late import insert_late
 from .lease import Held
@@ -36,8 +36,6 @@ logger = logging.getLogger(__name__)
 # What is sorted and compressed at once.
 SLICE_READINGS = 65_536
 SLICE_SERIES = 256
-# Rows of the journal that are read at once hold about so many readings.
-PAGE_READINGS = 200_000
 # A write transaction holds up the commits of ingest: so short it is to be.
 WRITE_SECONDS = 0.01
 FIRST_WRITE_BLOCKS = 64
@@ -210,12 +208,14 @@ def _load(
     damaged: set[tuple[int, int]] = set()
     dead = np.array(sorted(dead_series()), np.int32)
     at = 0
-    for writer, number, row in _rows(shares):
+    highest = highest_plausible_id()
+    for writer, number, count, row in _rows(shares):
         try:
-            columns = decode_columns(row)
+            columns = decode_columns(row, most_readings=count, highest_id=highest)
         except Corrupt as error:
             tell_corrupt(writer, number, error)
-            faults.note(0, 0, number, number, f"journal row {writer}/{number}: {error}")
+            # Where it is: its place in the journal, instead of times.
+            faults.note(0, 0, writer, number, f"journal row {writer}/{number}: {error}")
             damaged.add((writer, number))
             continue
         if len(dead):
@@ -227,33 +227,14 @@ def _load(
     return series[:at], times_us[:at], values[:at], damaged
 
 
-def _rows(shares: Sequence[Share]) -> Iterator[tuple[int, int, bytes]]:
-    """(writer, number, columns), a few at once whatever their size."""
+def _rows(shares: Sequence[Share]) -> Iterator[tuple[int, int, int, bytes]]:
+    """(writer, number, count, columns), a few at once whatever their size."""
     for writer, after, to, _readings in shares:
-        rows = Journal.objects.filter(writer_id=writer, number__lte=to).order_by(
-            "number"
+        rows = Journal.objects.filter(
+            writer_id=writer, number__gt=after, number__lte=to
         )
-        counts = rows.filter(number__gt=after).values_list("number", "count")
-        for start, stop in _pages(list(counts)):
-            page = rows.filter(number__gte=start, number__lte=stop)
-            for number, row in page.values_list("number", "columns"):
-                yield writer, number, bytes(row)
-
-
-def _pages(counts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """(first, last) number of rows that hold about PAGE_READINGS; at least a row.
-
-    counts: (number, readings) of each row.
-    """
-    first, last, readings = 0, 0, 0
-    for number, count in counts:
-        if first and readings + count > PAGE_READINGS:
-            yield first, last
-            first, readings = 0, 0
-        first = first or number
-        last, readings = number, readings + count
-    if first:
-        yield first, last
+        for number, count, row in paged(rows, "count", "columns"):
+            yield writer, number, count, bytes(row)
 
 
 def _delete_rows(
@@ -542,8 +523,8 @@ class Writing:
     def _set_aside(self, change: Change, error: Exception) -> None:
         """One bad series never stops the pass: its blocks get parts of their own."""
         made = [
-            block._replace(part=_free_part(block) + at, is_open=False)
-            for at, block in enumerate(change.made)
+            block._replace(is_open=False)
+            for block in blocks.with_free_parts(change.made, change.deleted)
         ]
         self._write_once([Change(made, change.deleted, change.closed)])
         first = change.made[0]
@@ -551,13 +532,3 @@ class Writing:
         faults.note(
             first.series_id, blocks.RAW, first.start_us, first.end_us, str(error)
         )
-
-
-def _free_part(block: NewBlock) -> int:
-    same = Block.objects.filter(
-        series_id=block.series_id,
-        resolution_seconds=block.resolution_seconds,
-        start_us=block.start_us,
-    )
-    highest = same.aggregate(part=Max("part"), blocks=Count("id"))["part"]
-    return 0 if highest is None else highest + 1

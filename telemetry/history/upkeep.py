@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.models import Max
+from django.db.models import Q
 
 from .. import counters
 from ..protocol import clock
@@ -22,7 +22,7 @@ from . import seal, space
 from .heads import HeadRow, head_rows, read_raw_from
 from .journal import READING_BYTES, to_us
 from .keeping import removal, retention
-from .lease import Held, LeaseLost, claimed
+from .lease import Held, LeaseLost, claimed, current_token
 from .models import SeriesHead, Writer
 from .raw_from import RawFrom
 from .room import Room
@@ -76,11 +76,15 @@ class Upkeep:
         self._room = room
         self._on_raw_from = on_raw_from
         self._on_heads = on_heads
-        self._seen_writer: int | None = None
+        # Writers that had not ended at the last look, and the newest one then.
+        self._living: set[int] = set()
+        self._newest_writer: int | None = None
         self._seal_readings = seal_readings
         self._seal_us = int(seal_seconds * 1e6)
         self._sessions_per_device = sessions_per_device
         self._due = Schedule()
+        # Of the last claim of the lease, whoever made it.
+        self._token = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
@@ -120,7 +124,7 @@ class Upkeep:
             self._due.catch_up = now + CATCH_UP_SECONDS
             self._let_go()
             self._take_over_heads()
-        if now >= self._due.raw_from:
+        if now >= self._due.raw_from or self._has_another_worked():
             self._due.raw_from = now + RAW_FROM_SECONDS
             self._on_raw_from(read_raw_from())
         if space.free_pages() > KEPT_PAGES:
@@ -136,6 +140,15 @@ class Upkeep:
                 self._seal(held)
             if is_retention_due:
                 self._thin_out(held)
+
+    def _has_another_worked(self) -> bool:
+        """Whether another process has held the lease since the last look.
+
+        What it thinned out is to be refused from now on, not in a minute: a reading
+        that comes again would count twice.
+        """
+        before, self._token = self._token, current_token()
+        return self._token != before
 
     # --- sealing ----------------------------------------------------------------
 
@@ -184,22 +197,23 @@ class Upkeep:
         self._tail.drop_sealed(dict(held.values_list("id", "sealed_to")))
 
     def _take_over_heads(self) -> None:
-        """Hand over the last values of writers that came and ended meanwhile."""
-        newest = Writer.objects.aggregate(id=Max("id"))["id"] or 0
-        if self._seen_writer is None:
-            # At the start the pipeline has read them all.
-            self._seen_writer = newest
-        writers = Writer.objects.filter(id__gt=self._seen_writer).order_by("id")
-        started_at, seen = None, self._seen_writer
-        for writer in writers:
-            if writer.ended_at is None:
-                break  # Later ones wait for it.
-            started_at = min(started_at or writer.started_at, writer.started_at)
-            seen = writer.id
-        if started_at is not None:
-            moved = SeriesHead.objects.filter(received_us__gte=to_us(started_at))
+        """Hand over the last values of writers that have ended since the last look.
+
+        At the start the pipeline has read what earlier writers left; one that is
+        writing then is waited for.
+        """
+        is_living = Q(ended_at=None)
+        if self._newest_writer is not None:
+            is_living |= Q(id__gt=self._newest_writer) | Q(id__in=self._living)
+        writers = Writer.objects.filter(is_living)
+        found = list(writers.values_list("id", "started_at", "ended_at"))
+        ended = [started_at for _, started_at, ended_at in found if ended_at]
+        if ended:
+            moved = SeriesHead.objects.filter(received_us__gte=to_us(min(ended)))
             self._on_heads(list(head_rows(moved)))
-        self._seen_writer = seen
+        self._living = {writer for writer, _, ended_at in found if not ended_at}
+        newest = max((writer for writer, *_ in found), default=0)
+        self._newest_writer = max(newest, self._newest_writer or 0)
 
     # --- retention --------------------------------------------------------------
 

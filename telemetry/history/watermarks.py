@@ -19,6 +19,7 @@ from .journal import (
     Mark,
     SessionKey,
     from_us,
+    highest_plausible_id,
     readable_columns,
     rows_after,
     to_us,
@@ -233,10 +234,11 @@ def end_writer(writer: int, now_us: int) -> None:
 def _replay(heads: Heads, writer: Writer) -> tuple[int, dict[SessionKey, Mark]]:
     """Advance `heads` over a writer's unfolded rows; its marks, and how far it got."""
     number, first_received_us = writer.folded_to, None
+    highest = highest_plausible_id()
     for number, received_us, row in rows_after(writer.id, writer.folded_to):
         if first_received_us is None:
             first_received_us = received_us
-        decoded = readable_columns(writer.id, number, row)
+        decoded = readable_columns(writer.id, number, row, highest_id=highest)
         if decoded is not None:
             columns = sort_columns(*decoded)
             heads.advance(

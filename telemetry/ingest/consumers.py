@@ -7,7 +7,9 @@ code, and nobody else notices.
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from collections import deque
+from operator import itemgetter
 from typing import cast
 
 from .. import counters
@@ -36,6 +38,7 @@ class DeviceConsumer(SessionSocket):
 
     async def opened(self) -> None:
         self.unacked: deque[int] = deque()
+        # By `seq`, ascending.
         self.refusals: deque[tuple[int, Refusals]] = deque()
         await super().opened()
 
@@ -229,7 +232,8 @@ class DeviceConsumer(SessionSocket):
         refusals.add(seq, None, None, reason)
         counters.REJECTED.labels(reason=reason).inc()
         if seq is not None:
-            self.refusals.append((seq, refusals))
+            # Later batches may have theirs already; the next ack looks at the first.
+            insort(self.refusals, (seq, refusals), key=itemgetter(0))
 
     def gave_up(self) -> None:
         self.bye(close_codes.DRAINING, "not stored; send again", AGAIN_AFTER_MS)

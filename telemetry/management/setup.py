@@ -19,9 +19,11 @@ from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.files.storage import Storage, storages
-from django.core.management import call_command
-from django.db import connections
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, InterfaceError, connections
+from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.migrations.executor import MigrationExecutor
+from django.utils.translation import gettext as _
 
 ADMIN_NAME = "admin"
 
@@ -40,6 +42,27 @@ def needs_migration() -> bool:
     """Whether the database lacks a migration that the code has."""
     executor = MigrationExecutor(connections["default"])
     return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def check_is_migrated() -> None:
+    """For a command that needs the tables and makes none. Raises CommandError."""
+    try:
+        is_ready = not needs_migration()
+    except (DatabaseError, InterfaceError, MigrationSchemaMissing) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise CommandError(
+            _("DATABASE_URL: expected a database that can be used, got: %(got)s")
+            % {"got": lines[0][:300]},
+            returncode=2,
+        ) from error
+    if not is_ready:
+        raise CommandError(
+            _(
+                "the database lacks its tables, or some of them: run “make run”, or "
+                "“manage.py migrate”, first"
+            ),
+            returncode=2,
+        )
 
 
 def needs_static_files() -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from telemetry.history import blocks
-from telemetry.history.keeping import tier_rows
+from telemetry.history import blocks, tier_rows
 from telemetry.history.models import Block, Fault, Journal, TextReading
 from telemetry.history.tail import Tail
 from telemetry.history.tick import without_repeats

@@ -32,7 +32,7 @@ from .small import make_small
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SCENARIOS = 120
+SCENARIOS = 48
 GROUPS = 8
 ACTIONS = 70
 DEVICES = 3

@@ -46,22 +46,55 @@ class TestColumns:
     def test_form_is_the_documented_one(self):
         row = journal.encode_columns(*gathered([(1, 2, 1.0), (3, 4, -2.0)]).arrays())
         assert row.hex() == (
-            "01"  # The version.
+            "02"  # The version.
+            "68062b09"  # The checksum.
             "0100000003000000"  # Series.
             "02000000000000000400000000000000"  # Times.
             "000000000000f03f00000000000000c0"  # Values.
         )
 
-    def test_no_readings_are_one_byte(self):
+    def test_no_readings_are_a_header(self):
         row = journal.encode_columns(*gathered().arrays())
-        assert row == b"\x01"
+        assert row == b"\x02" + bytes(4)
         assert [len(column) for column in journal.decode_columns(row)] == [0, 0, 0]
+
+    @given(READINGS)
+    def test_the_first_version_is_read_still(self, readings):
+        series, times_us, values = gathered(readings).arrays()
+        row = b"\x01" + series.tobytes() + times_us.tobytes() + values.tobytes()
+        decoded = journal.decode_columns(row)
+        assert decoded[0].tolist() == series.tolist()
+        assert decoded[1].tolist() == times_us.tolist()
+        assert bits(decoded[2]) == bits(values)
+
+    @given(st.integers(0, 45 * 8 - 1))
+    def test_a_flipped_bit_is_corrupt(self, at: int):
+        row = bytearray(
+            journal.encode_columns(*gathered([(1, 2, 1.0), (3, 4, -2.0)]).arrays())
+        )
+        assert len(row) == 45
+        row[at // 8] ^= 1 << at % 8
+        with pytest.raises(Corrupt):
+            journal.decode_columns(bytes(row))
+
+    def test_more_readings_than_expected_are_corrupt(self):
+        row = journal.encode_columns(*gathered([(1, 2, 1.0), (3, 4, -2.0)]).arrays())
+        assert len(journal.decode_columns(row, most_readings=2)[0]) == 2
+        with pytest.raises(Corrupt, match="at most 1 readings, got 2"):
+            journal.decode_columns(row, most_readings=1)
+
+    def test_a_series_above_the_highest_is_corrupt(self):
+        row = journal.encode_columns(*gathered([(7, 2, 1.0), (1, 4, -2.0)]).arrays())
+        assert len(journal.decode_columns(row, highest_id=7)[0]) == 2
+        with pytest.raises(Corrupt, match="series to 6, got 7"):
+            journal.decode_columns(row, highest_id=6)
 
     @pytest.mark.parametrize(
         "row",
         [
             b"",
             b"\x02",
+            b"\x03" + bytes(4),
             b"\x00" * 21,
             b"\x01" + b"\x01" * 19,
             b"\x01" + b"\x01" * 21,
@@ -180,13 +213,31 @@ class TestRow:
 
 @pytest.mark.django_db(transaction=True)
 class TestRowsAfter:
-    def test_come_in_order_in_pages_and_of_one_writer(self):
-        for number in range(1, 451):
-            write(1, number, (1, NOW_US + number, 0.0))
+    @pytest.mark.parametrize(
+        ("page_rows", "page_readings"), [(200_000, 5), (7, 200_000), (7, 5), (1, 1)]
+    )
+    def test_come_in_order_in_pages_and_of_one_writer(
+        self, monkeypatch, page_rows: int, page_readings: int
+    ):
+        monkeypatch.setattr(journal, "PAGE_ROWS", page_rows)
+        monkeypatch.setattr(journal, "PAGE_READINGS", page_readings)
+        for number in range(1, 51):
+            readings = [(1, NOW_US + at, 0.0) for at in range(number % 8)]
+            write(1, number, *readings)
         write(2, 1, (1, NOW_US, 0.0))
-        assert [row[0] for row in journal.rows_after(1, 10)] == list(range(11, 451))
+        assert [row[0] for row in journal.rows_after(1, 10)] == list(range(11, 51))
         assert [row[0] for row in journal.rows_after(1, 10, 12)] == [11, 12]
         assert list(journal.rows_after(3, 0)) == []
+
+    def test_large_rows_are_read_a_few_at_once(
+        self, monkeypatch, django_assert_num_queries
+    ):
+        monkeypatch.setattr(journal, "PAGE_READINGS", 20)
+        for number in range(1, 7):
+            write(1, number, *[(1, NOW_US + at, 0.0) for at in range(10)])
+        # Their counts, and three pages of two rows.
+        with django_assert_num_queries(4):
+            assert len(list(journal.rows_after(1, 0))) == 6
 
     def test_corrupt_marks_are_left_out(self, caplog):
         writer = journal.open_writer(NOW_US)

@@ -103,3 +103,13 @@ def test_a_block_that_another_worker_has_replaced_ends_the_work() -> None:
     Block.objects.all().delete()
     with pytest.raises(LeaseLost):
         next(insertions)
+
+
+def test_a_half_that_begins_where_its_neighbour_does_is_no_conflict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blocks, "CAP", 4)
+    put([0, 10, 10, 10], value=1.0)
+    put([10, 10, 20], value=2.0)
+    insert((5, 1.0))
+    assert lengths(SERIES) == [2, 3, 3]

@@ -49,6 +49,14 @@ class TestRawFrom:
         assert raw_from.floor_of([8, 7]) == NOW_US
         assert raw_from.floor_of([8]) == MIN_TIME_US
 
+    def test_to_read_it_does_not_make_it_grow(self):
+        raw_from = RawFrom()
+        raw_from.move(1_023, NOW_US)
+        before = raw_from._from_us
+        readings = [(2**31 - 1, NOW_US - 1), (1_023, NOW_US - 1), (1_024, NOW_US - 1)]
+        assert old(raw_from, *readings) == [False, True, False]
+        assert raw_from._from_us is before
+
     @given(
         st.lists(st.tuples(SERIES, TIME)),
         st.lists(st.tuples(SERIES, TIME), min_size=1),

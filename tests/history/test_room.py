@@ -52,6 +52,17 @@ class TestUnsealed:
         seal(brief, 1)
         assert unsealed.count() == 0
 
+    def test_sees_what_an_idle_writer_wrote_before_it_ended(self):
+        unsealed = Unsealed()
+        idle = journal.open_writer(NOW_US)
+        assert unsealed.count() == 0
+        row(idle, 1, 5)
+        Writer.objects.filter(id=idle.id).update(ended_at=timezone.now())
+        assert unsealed.count() == 5
+        assert unsealed.count() == 5
+        seal(idle, 1)
+        assert unsealed.count() == 0
+
     def test_sees_at_its_first_look_what_ended_writers_have_left(self):
         ended = journal.open_writer(NOW_US)
         row(ended, 1, 2)

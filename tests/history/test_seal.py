@@ -9,7 +9,7 @@ import pytest
 
 from telemetry.devices.models import Device, Series
 from telemetry.history import blocks, lease, seal
-from telemetry.history.journal import open_writer
+from telemetry.history.journal import ID_MARGIN, open_writer
 from telemetry.history.lease import Held, LeaseLost
 from telemetry.history.models import Block, Fault, Journal, Writer
 
@@ -227,6 +227,46 @@ def test_a_damaged_row_stays_and_the_others_are_sealed(
     assert seal.seal_pass(held, ALL) == seal.Sealed()
 
 
+def test_damaged_rows_of_two_writers_are_two_faults(held: Held) -> None:
+    writers = [Commits(), Commits()]
+    for commits in writers:
+        commits.write(*regular(1, 2))
+    Journal.objects.update(columns=b"")
+    seal.seal_pass(held, ALL)
+    places = Fault.objects.order_by("start_us").values_list(
+        "series_id", "start_us", "end_us"
+    )
+    assert list(places) == [(0, commits.writer, 1) for commits in writers]
+
+
+def test_a_row_with_more_readings_than_it_counts_is_damaged(
+    held: Held, commits: Commits
+) -> None:
+    commits.write(*regular(1, 2))
+    commits.write(*regular(1, 9, NOW_US + 60 * SECOND_US))
+    commits.write(*regular(1, 2, NOW_US + 120 * SECOND_US))
+    Journal.objects.filter(number=2).update(count=3)
+    seal.seal_pass(held, ALL)
+    assert len(stored(1)) == 4
+    assert list(Journal.objects.values_list("number", flat=True)) == [2]
+    assert "at most 3 readings, got 9" in Fault.objects.get().reason
+
+
+def test_a_series_far_above_all_that_exist_is_damage(
+    held: Held, commits: Commits
+) -> None:
+    device = Device.objects.create(slug="pump", name="Pump")
+    newest = Series.objects.create(device=device, name="t").pk
+    highest = newest + ID_MARGIN
+    commits.write(*regular(highest, 2))
+    commits.write(*regular(highest + 1, 2))
+    commits.write(*regular(2**31 - 1, 2))
+    seal.seal_pass(held, ALL)
+    assert set(Block.objects.values_list("series_id", flat=True)) == {highest}
+    assert list(Journal.objects.values_list("number", flat=True)) == [2, 3]
+    assert Fault.objects.count() == 2
+
+
 @pytest.mark.parametrize("is_late", [False, True])
 def test_a_damaged_block_is_left_alone_and_new_readings_go_beside_it(
     held: Held, commits: Commits, is_late: bool
@@ -340,3 +380,23 @@ def test_a_closed_block_at_the_end_counts_as_the_end_of_its_series(
     seal.seal_pass(held, ALL)
     assert stored(1) == pairs([*first, late])
     assert lengths(1) == [21]
+
+
+def test_one_bad_series_is_sealed_apart_and_the_others_as_usual(
+    held: Held, commits: Commits
+) -> None:
+    commits.write(*regular(1, 20), *regular(2, 3))
+    seal.seal_pass(held, ALL)
+    new = regular(1, 3, NOW_US + 60 * SECOND_US)
+    # A row that nobody can have written: it stands where the next one belongs.
+    impossible = Block.objects.get(series_id=1)
+    impossible.pk, impossible.is_open = None, False
+    impossible.start_us = new[0][1]
+    impossible.save()
+    commits.write(*new, *regular(2, 3, NOW_US + 60 * SECOND_US))
+    seal.seal_pass(held, ALL)
+    assert not Journal.objects.exists()
+    assert len(stored(2)) == 6
+    apart = Block.objects.get(series_id=1, start_us=new[0][1], part=1)
+    assert blocks.read(apart)[0].tolist() == [time_us for _, time_us, _ in new]
+    assert Fault.objects.get().series_id == 1

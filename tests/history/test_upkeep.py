@@ -143,10 +143,33 @@ def test_what_retention_moved_is_handed_over(process: Process) -> None:
     assert process.raw_froms[-1].floor_us == now - 1
 
 
+def test_what_another_process_thinned_out_is_known_at_the_next_look(
+    process: Process,
+) -> None:
+    process.upkeep.look()
+    known = len(process.raw_froms)
+    process.upkeep.look()
+    assert len(process.raw_froms) == known
+    with lease.claimed() as held:
+        assert held is not None
+        now = clock.now_us()
+        SeriesHead.objects.create(
+            series_id=5,
+            time_us=now,
+            effective_us=now,
+            received_us=now,
+            value=1.0,
+            raw_from_us=now - 7,
+        )
+    process.upkeep.look()
+    assert process.raw_froms[-1].floor_us == now - 7
+
+
 def test_last_values_of_an_import_are_handed_over_once_it_has_ended(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upkeep, "CATCH_UP_SECONDS", 0.0)
+    began_before = Process()
     process.upkeep.look()
     imported = Process()
     imported.commit(3)
@@ -160,6 +183,12 @@ def test_last_values_of_an_import_are_handed_over_once_it_has_ended(
     process.upkeep.look()
     process.upkeep.look()
     assert [head.value for head in process.heads] == [2.0]
+    # Also of one that was writing when this process began to look.
+    Writer.objects.filter(id=began_before.writer).update(
+        ended_at="2026-11-22T00:00:00Z"
+    )
+    process.upkeep.look()
+    assert len(process.heads) == 2
 
 
 def test_the_thread_works_ends_and_survives_a_database_without_tables(

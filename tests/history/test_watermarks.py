@@ -305,6 +305,15 @@ class TestRecover:
         assert found == {1: 3.0, 2: 1.0, 3: 2.0, 4: 3.0}
         assert sessions() == {(1, "a"): Mark(3)}
 
+    def test_a_wild_id_takes_no_memory(self, caplog):
+        writer = open_writer()
+        write(writer.id, 1, (2**31 - 1, NOW_US, 1.0))
+        write(writer.id, 2, (1, NOW_US, 1.0))
+        heads = self.recover()
+        assert sorted(heads.current([1, 2**31 - 1])) == [1]
+        assert len(heads._times_us) < 10_000
+        assert f"{writer.id}/1" in caplog.text
+
     def test_a_corrupt_row_is_left_out_and_said(self, caplog):
         writer = open_writer()
         for number in (1, 2, 3):

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from telemetry.devices.models import Device, Series
-from telemetry.history import blocks, lease, summary
+from telemetry.history import blocks, lease, summary, tier_rows
 from telemetry.history.blocks import NewBlock
-from telemetry.history.keeping import tier_rows
 from telemetry.history.lease import Held
 from telemetry.history.models import Block, SeriesHead
 from telemetry.history.summary import Summaries

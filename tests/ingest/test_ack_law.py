@@ -304,3 +304,26 @@ def test_newest_connection_wins_even_if_its_key_is_checked_sooner():
             await law.end(socket)
 
     asyncio.run(run())
+
+
+def test_what_the_disk_refuses_is_listed_before_later_refusals():
+    async def run() -> None:
+        law = Law(["rejected", "good"])
+        await law.connect(0, 0)
+        await law.settle()
+        await law.send(0, 2)
+        await law.settle()
+        _, sender, seq, *_ = law.disk.queue[0]
+        sender.refused(seq, "bad_request")
+        law.disk.commit(1)
+        law.disk.commit(1)
+        await law.settle()
+        (socket,) = law.sockets
+        told = [
+            (ack["seq"], [each["seq"] for each in ack["rejected"]])
+            for ack in socket.acks()
+        ]
+        assert told == [(1, [1]), (2, [2])]
+        await law.end(socket)
+
+    asyncio.run(run())

@@ -19,10 +19,12 @@ from django.utils.translation import ngettext
 from ... import conf
 from ...devices.models import Device, DeviceGroup
 from ...protocol import clock
+from ...protocol.clock import DAY_US
 from .. import space
 from ..journal import READING_BYTES
-from ..keeping import budget, days, retention
-from ..keeping.days import DAY_US, Days, Kept
+from ..keeping import budget, days, over_budget, retention
+from ..keeping.days import Days, Kept
+from ..models import Block
 from ..room import Unsealed
 from . import fault_list, usage
 from .forecast import Flow, days_until, growth_a_day
@@ -74,7 +76,8 @@ class Disk:
     free_bytes: int | None
     reserve_bytes: int
     budget_bytes: int
-    growth_bytes: float
+    # None: nothing is sealed yet, so nothing is known.
+    growth_bytes: float | None
     outlook: str
 
 
@@ -82,17 +85,22 @@ def storage(site: AdminSite, request: HttpRequest) -> TemplateResponse:
     """The page; with `?preview` also what retention would free now."""
     now_us = clock.now_us()
     found = usage.by_device(now_us)
+    unsealed = Unsealed().count()
+    is_measured = bool(found.devices) or Block.objects.exists()
     kept, usual = days.of_devices(), Kept(days.defaults(), None)
     hub: Troubled | None = getattr(request, "scope", {}).get("telemetry.hub")
     context = {
         **site.each_context(request),
         "title": _("Storage"),
         "troubles": hub.troubles() if hub is not None else [],
-        "disk": _disk(found.devices, kept, usual, now_us),
+        "disk": _disk(_flows(found.devices, kept, usual, now_us), unsealed)
+        if is_measured
+        else _disk(None, unsealed),
+        "unsealed": unsealed,
         "window": _window(found.window_days),
         "groups": _groups(found.devices, kept, usual),
         "hungriest": _hungriest(found.devices, kept),
-        "plan": retention.plan(now_us) if "preview" in request.GET else None,
+        **(_preview() if "preview" in request.GET else {}),
         "faults": fault_list.rows(),
         "fault_count": fault_list.open_faults().count(),
         "may_dismiss": fault_list.may_dismiss(request),
@@ -100,28 +108,32 @@ def storage(site: AdminSite, request: HttpRequest) -> TemplateResponse:
     return TemplateResponse(request, "admin/storage.html", context)
 
 
+def _preview() -> dict[str, Any]:
+    plan = retention.plan()
+    if not plan.excess_bytes:
+        return {"plan": plan}
+    return {"plan": plan, "reach": over_budget.reach(days.now_us())}
+
+
 # --- the disk -------------------------------------------------------------------
 
 
-def _disk(
-    devices: Mapping[int | None, Use],
-    kept: Mapping[int, Kept],
-    usual: Kept,
-    now_us: int,
-) -> Disk:
-    flows = _flows(devices, kept, usual, now_us)
+def _disk(flows: list[Flow] | None, unsealed: int) -> Disk:
+    """flows: None where nothing was ever sealed."""
     database_bytes, free_bytes = space.database_bytes(), space.free_bytes()
     reserve_bytes = int(conf.value("DISK_RESERVE_BYTES"))
     budget_bytes = budget.budget_bytes()
     return Disk(
         database_bytes,
-        Unsealed().count() * READING_BYTES,
+        unsealed * READING_BYTES,
         int(conf.value("JOURNAL_BYTES")),
         free_bytes,
         reserve_bytes,
         budget_bytes,
-        growth_a_day(flows),
-        outlook(
+        None if flows is None else growth_a_day(flows),
+        "–"
+        if flows is None
+        else outlook(
             flows,
             None if free_bytes is None else free_bytes - reserve_bytes,
             budget_bytes - database_bytes if budget_bytes else None,

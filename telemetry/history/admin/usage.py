@@ -1,8 +1,8 @@
 """What comes into the history a day, by device: estimated from the newest blocks.
 
-Only blocks that begin in the last days are looked at, with what open ones that began
-earlier hold of these days; and only so many of them, so that the answer takes about
-a second however large the database is. Nothing is decompressed.
+Only blocks that begin in the last days are looked at, with the share of these days of
+each series' last one that began earlier; and only so many of them, so that the answer
+takes about a second however large the database is. Nothing is decompressed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from django.db.models import (
 from django.db.models.functions import Length
 
 from ...devices.models import Series
+from ...protocol.clock import DAY_US
 from .. import blocks
 from ..keeping import tiers
-from ..keeping.days import DAY_US
 from ..models import Block
 from ..space import ROW_BYTES
+from ..tier_rows import BUCKET_US
 
 WINDOW_DAYS = 7.0
 # Blocks of a window, at most: else it is made shorter. Each is one look-up on disk.
@@ -37,7 +38,7 @@ MOST_BLOCKS = 50_000
 # A device that has just begun is judged by this much, not by its first second.
 LEAST_US = 3_600_000_000
 # Rows of the tier a day, and blocks that say what one takes.
-TIER_ROWS_A_DAY = DAY_US / (blocks.TIER_SECONDS * 1_000_000)
+TIER_ROWS_A_DAY = DAY_US / BUCKET_US
 TIER_SAMPLE = 500
 
 
@@ -106,12 +107,16 @@ def _sums(from_us: int) -> dict[int | None, tuple[float, float, int]]:
         end_us__gte=from_us,
     )
     size, readings = Length("data") + ROW_BYTES, F("count")
+    closed = Block.objects.filter(
+        id__in=Subquery(_last_before(from_us)), is_open=False, end_us__gte=from_us
+    )
     # 65 KB by a year in µs, and more, are within 64 bits.
     part, span = F("end_us") - from_us, F("end_us") - F("start_us")
     sums: dict[int | None, tuple[float, float, int]] = {}
     for device, *found in (
         *_of_devices(new, size, readings),
         *_of_devices(earlier, size * part / span, readings * part / span),
+        *_of_devices(closed, size * part / span, readings * part / span),
     ):
         before = sums.get(device, (0.0, 0.0, found[2]))
         sums[device] = (
@@ -120,6 +125,15 @@ def _sums(from_us: int) -> dict[int | None, tuple[float, float, int]]:
             min(before[2], found[2]),
         )
     return sums
+
+
+def _last_before(from_us: int) -> QuerySet[Any, Any]:
+    """The id of each series' last block that begins earlier: one look-up a series."""
+    earlier = Block.objects.filter(
+        series_id=OuterRef("id"), resolution_seconds=blocks.RAW, start_us__lt=from_us
+    ).order_by("-start_us", "-part")
+    last = Series.objects.annotate(last=Subquery(earlier.values("id")[:1]))
+    return last.exclude(last=None).order_by().values("last")
 
 
 def _of_devices(rows: QuerySet[Block], size: Any, readings: Any) -> QuerySet[Any, Any]:

@@ -12,12 +12,12 @@ import logging
 from collections.abc import Generator, Iterator
 
 from ... import conf
+from ...protocol.clock import DAY_US
 from .. import blocks, space
 from ..journal import from_us
 from ..lease import Held
 from ..models import TextReading
 from . import expiry, oldest, tiers
-from .days import DAY_US
 from .expiry import Done
 from .tier_blocks import of_series, places_of
 
@@ -96,9 +96,13 @@ def _thin_out(held: Held, before_us: int, need: _Need) -> Steps:
         yield
     heapq.heapify(heap)
     while heap and need:
-        _end_us, series = heapq.heappop(heap)
+        end_us, series = heapq.heappop(heap)
         due = tiers.due(series, before_us, done.skipped)
-        if not due or not tiers.is_smaller_as_rows(due[0]):
+        if not due or due[0].end_us > end_us:
+            # What is not worth it stays; the series' others take their turn.
+            for place in due[:1]:
+                heapq.heappush(heap, (place.end_us, series))
+            yield
             continue
         # As far as no other series has older ones.
         next_us = heap[0][0] if heap else before_us

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.db.models import Max
+
 from ... import conf
 from ...devices.models import Device, DeviceGroup
+from ...protocol import clock
+from ...protocol.clock import DAY_US
+from ..models import SeriesHead
 
-DAY_US = 86_400_000_000
 # Earlier than any reading, and within the database's integers.
 _EARLIEST_US = -(2**62)
 
@@ -38,6 +42,19 @@ class Kept:
 
     days: Days
     group_id: int | None
+
+
+def now_us(clock_us: int | None = None) -> int:
+    """The moment that ages are counted from, µs; 0, of which nothing is old, while no
+    reading has ever come.
+
+    The earlier of the hub's clock (clock_us, if it was read before) and a day after
+    the newest reading's own time. A clock that is years ahead must not cost readings,
+    and what the devices' clocks say is the evidence that it is.
+    """
+    clock_us = clock.now_us() if clock_us is None else clock_us
+    newest_us = SeriesHead.objects.aggregate(us=Max("time_us"))["us"]
+    return 0 if newest_us is None else min(clock_us, newest_us + DAY_US)
 
 
 def defaults() -> Days:

@@ -59,18 +59,11 @@ def thin_out(held: Held, series_id: int, before_us: int, done: Done) -> Iterator
 
     Those of a slow series, which would take more room as rows, stay as they are.
     """
-    kept: set[int] = set()
-    while True:
-        due = tiers.due(series_id, before_us, done.skipped | kept)
-        slow = {place.id for place in due if not tiers.is_smaller_as_rows(place)}
-        kept |= slow
-        if slow:
-            continue
-        step = tiers.thin_out(held, series_id, before_us, done.skipped | kept)
-        if step is None:
-            return
+    while step := tiers.thin_out(held, series_id, before_us, done.skipped):
         done.add(step)
         yield
+    # Even to find nothing takes time, and there may be many slow series.
+    yield
 
 
 def delete(

@@ -6,21 +6,19 @@ millions. What waits in the journal is not in it.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from django.db.models import Count, F, Min, Q, Sum
-from django.db.models.functions import Least, Length
+from django.db.models.functions import Length
 
 from ...devices.models import DeviceGroup, Series
 from .. import blocks, space
 from ..models import Block, TextReading
 from . import budget, days, removal, tiers
 from .days import Days, Kept
-from .tier_rows import BUCKET_US
 
 # Series of one statement.
 PAGE_SERIES = 500
@@ -90,7 +88,7 @@ class Plan:
 
 def plan(now_us: int | None = None) -> Plan:
     """What `retention.steps` would do. Blocks: call it on a thread."""
-    now_us = time.time_ns() // 1000 if now_us is None else now_us
+    now_us = days.now_us() if now_us is None else now_us
     amounts: defaultdict[int | None, Amount] = defaultdict(Amount)
     for kept, series in _series():
         amounts[kept.group_id].add(_amount(series, kept.days, now_us))
@@ -136,13 +134,10 @@ def _amount(series: Sequence[int], own: Days, now_us: int) -> Amount:
 
 
 def _of_blocks(rows: Any, raw_us: int, tier_us: int, resolution_seconds: int) -> Amount:
-    buckets = Least(F("length"), (F("end_us") - F("start_us")) / BUCKET_US + 1)
-    rows = rows.annotate(size=Length("data"), made=buckets)
+    rows = tiers.with_sizes(rows)
     size = F("size")
     is_old, is_kept = Q(end_us__lt=tier_us), Q(end_us__gte=tier_us)
-    # As `tiers.is_smaller_as_rows` says of each.
-    is_smaller = Q(size__gt=F("made") * tiers.ROW_BYTES)
-    is_due = is_kept & Q(end_us__lt=raw_us) & is_smaller
+    is_due = is_kept & Q(end_us__lt=raw_us) & tiers.IS_SMALLER_AS_ROWS
     found = rows.aggregate(
         readings=Sum("count"),
         bytes=Sum(size),

@@ -14,18 +14,23 @@ block that cannot be read goes with its age, and never because it is damaged.
 
 from __future__ import annotations
 
-import time
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 
 from django.utils import timezone
 
+from ...protocol import clock
+from ...protocol.clock import DAY_US
 from .. import blocks, space
+from ..journal import from_us
 from ..lease import Held
 from ..models import Lease
 from . import budget, days, expiry, oldest
 from .expiry import Done
 from .preview import Plan, plan
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Done", "Plan", "plan", "steps", "whole_pass"]
 
@@ -45,16 +50,18 @@ def steps(
 ) -> Iterator[None]:
     """What is due now; each step has made one short transaction, or none.
 
+    now_us: the moment that ages are counted from, instead of `days.now_us`.
+
     Counts what it does in `done`. Raises LeaseLost: stop at once, another goes on.
     Raises DatabaseError when the database is away or full.
     """
     done = Done() if done is None else done
-    now_us = time.time_ns() // 1000 if now_us is None else now_us
     if _is_due(AGE):
         yield from whole_pass(held, done, now_us)
         _not_before(AGE, AGE_SECONDS)
     elif budget.excess_bytes() and _is_due(BUDGET):
         free_before = space.free_pages()
+        now_us = _now_us() if now_us is None else now_us
         yield from budget.steps(held, now_us, done)
         yield from give_back(done, free_before)
         _not_before(BUDGET, BUDGET_SECONDS)
@@ -72,11 +79,27 @@ def whole_pass(
     many as it had before.
     """
     done = Done() if done is None else done
-    now_us = time.time_ns() // 1000 if now_us is None else now_us
+    now_us = _now_us() if now_us is None else now_us
     free_pages = space.free_pages() if free_pages is None else free_pages
     yield from by_age(held, now_us, done)
     yield from budget.steps(held, now_us, done)
     yield from give_back(done, free_pages)
+
+
+def _now_us() -> int:
+    """`days.now_us`, with a word about it where the hub's clock is not believed."""
+    clock_us = clock.now_us()
+    now_us = days.now_us(clock_us)
+    if 0 < now_us < clock_us:
+        logger.warning(
+            "no reading is newer than %s, and the hub's clock shows %s: the age of "
+            "readings is counted from %s, a day after that reading",
+            *(
+                from_us(each).isoformat(timespec="seconds")
+                for each in (now_us - DAY_US, clock_us, now_us)
+            ),
+        )
+    return now_us
 
 
 def by_age(held: Held, now_us: int, done: Done) -> Iterator[None]:

@@ -16,14 +16,13 @@ from django.db.models import QuerySet
 from django.db.models.functions import Length
 
 from ... import counters
-from .. import blocks, faults
+from .. import blocks, faults, tier_rows
 from ..blocks import NewBlock
 from ..lease import LeaseLost
 from ..models import Block
 from ..pack import Corrupt
 from ..summary import Summaries
 from ..tick import Floats, Int64s
-from . import tier_rows
 
 # Rows of one block: two weeks.
 CAP_ROWS = 4_096

@@ -21,13 +21,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from django.db import DataError, IntegrityError
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Least, Length
 
 from .. import blocks, faults
 from ..lease import Held
 from ..models import Block, SeriesHead
 from ..pack import Corrupt
 from ..tick import Floats, Int64s, repeats
+from ..tier_rows import BUCKET_US
 from .tier_blocks import (
     Change,
     Place,
@@ -37,7 +39,6 @@ from .tier_blocks import (
     tell_corrupt,
     with_data,
 )
-from .tier_rows import BUCKET_US
 
 # What one transaction deletes, at most.
 STEP_BLOCKS = 8
@@ -58,10 +59,24 @@ class Step:
     damaged: list[int] = field(default_factory=list)
 
 
+# Of blocks `with_sizes`: whether they would take less room as rows. Those of slow
+# series, where few readings share a row, would not.
+IS_SMALLER_AS_ROWS = Q(size__gt=F("made") * ROW_BYTES)
+
+
+def with_sizes(rows: QuerySet[Block]) -> QuerySet[Block]:
+    """Raw blocks, each with its `size` in bytes and how many rows would be `made`."""
+    buckets = (F("end_us") - F("start_us")) / BUCKET_US + 1
+    return rows.annotate(size=Length("data"), made=Least(F("length"), buckets))
+
+
 def due(series_id: int, before_us: int, skipped: Collection[int] = ()) -> list[Place]:
-    """The oldest raw blocks that end before `before_us`, enough for a step."""
-    rows = of_series(series_id, blocks.RAW).filter(
-        start_us__lt=before_us, end_us__lt=before_us
+    """The oldest raw blocks that end before `before_us`, enough for a step.
+
+    Those that would take more room as rows stay as they are.
+    """
+    rows = with_sizes(of_series(series_id, blocks.RAW)).filter(
+        IS_SMALLER_AS_ROWS, start_us__lt=before_us, end_us__lt=before_us
     )
     if skipped:
         rows = rows.exclude(id__in=list(skipped))
@@ -125,12 +140,6 @@ def _set_aside(
         step.freed_bytes += one.freed_bytes
         step.damaged += one.damaged
     return step
-
-
-def is_smaller_as_rows(place: Place) -> bool:
-    """Whether a raw block would take less room as rows: not if there are few."""
-    buckets = (place.end_us - place.start_us) // BUCKET_US + 1
-    return min(place.length, buckets) * ROW_BYTES < place.bytes
 
 
 # --- reading --------------------------------------------------------------------

@@ -23,6 +23,7 @@ from ...history.tail import Tail
 from ...history.transfer import csv_rows, export, moments, parquet_rows
 from ...history.transfer.export import Named, Page
 from ...protocol import clock
+from .. import setup
 from ..counting import Count, counting
 
 
@@ -47,6 +48,7 @@ class Command(BaseCommand):
         path = options["file"]
         format_ = _format(path, options["format"])
         from_us, to_us = _range(options["from_"], options["to"])
+        setup.check_is_migrated()
         wanted = export.named(self._series(options))
         tail = Tail(int(conf.value("TAIL_READINGS")))
         tail.load(0)

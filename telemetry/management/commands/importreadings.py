@@ -26,12 +26,15 @@ from ...history.transfer import csv_rows, parquet_rows
 from ...history.transfer.importing import Importer, Targets, accepted
 from ...history.transfer.incoming import BadFile, Bounds, Refusals, Slice
 from ...protocol import clock, names
+from .. import setup
 from ..counting import Count, counting
 
 # How often the room on disk is measured, and asked for again where there is none.
 ROOM_READINGS = 500_000
 WAIT_SECONDS = 1.0
 WRONG = 2
+# Devices that a sentence names.
+FEW = 5
 # Freed pages that go back to the disk at once: about 10 ms.
 PAGES = 1_000
 
@@ -60,6 +63,7 @@ class Command(BaseCommand):
                 % {"got": slug[:80]},
                 returncode=WRONG,
             )
+        setup.check_is_migrated()
         limits = conf.limits()
         targets = Targets(slug, options["create_devices"], limits.series_per_device)
         refusals = Refusals()
@@ -109,7 +113,7 @@ class Command(BaseCommand):
 
     def _tell(self, importing: _Importing) -> None:
         targets, refusals = importing.targets, importing.refusals
-        for each in sorted(refusals.listed, key=lambda each: each.line):
+        for each in refusals.listed:
             self.stderr.write(
                 _("line %(line)d: %(reason)s: %(message)s")
                 % {"line": each.line, "reason": each.reason, "message": each.message}
@@ -119,6 +123,16 @@ class Command(BaseCommand):
                 ngettext("and %(count)s more", "and %(count)s more", rest)
                 % {"count": f"{rest:,}"}
             )
+        if (unknown := targets.unknown_devices) and not targets.creates_devices:
+            text = ngettext(
+                "this hub has no device %(slugs)s: make it, or give --create-devices",
+                "this hub does not have %(count)s devices (%(slugs)s): make them, or "
+                "give --create-devices",
+                len(unknown),
+            )
+            named = ", ".join(slug[:80] for slug in unknown[:FEW])
+            slugs = f"{named}, …" if len(unknown) > FEW else named
+            self.stderr.write(text % {"count": f"{len(unknown):,}", "slugs": slugs})
         for slug in targets.made_devices[:20]:
             self.stderr.write(_("created the device %(slug)s") % {"slug": slug})
         if targets.made_series:
@@ -220,7 +234,8 @@ def seal_all() -> bool:
             while seal.seal_pass(held, int(conf.value("SEAL_READINGS"))).rows:
                 # What the journal took: the next pass's part of it needs it again.
                 held.touch()
-            while space.give_back(PAGES):
+            # Below 0: it has grown meanwhile.
+            while space.give_back(PAGES) > 0:
                 held.touch()
         except lease.LeaseLost:
             return False

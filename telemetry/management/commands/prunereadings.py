@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any, TextIO, cast
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db import InterfaceError, OperationalError
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
@@ -19,10 +19,12 @@ from rich.table import Table
 
 from ...history import lease, space
 from ...history.journal import from_us
-from ...history.keeping import removal, retention
+from ...history.keeping import days, over_budget, removal, retention
 from ...history.keeping.preview import Amount, Plan
 from ...history.lease import Held, LeaseLost
 from ...history.models import Lease
+from ...history.room import Unsealed
+from .. import setup
 from ..counting import counting
 
 WRONG = 2
@@ -63,6 +65,7 @@ class Command(BaseCommand):
                 returncode=WRONG,
             )
         try:
+            setup.check_is_migrated()
             if options["dry_run"]:
                 self._show(retention.plan())
             else:
@@ -78,14 +81,20 @@ class Command(BaseCommand):
         table = Table(title=_("What prunereadings would do"))
         table.add_column(_("group"), overflow="fold")
         for heading in (
-            *(_("days raw"), _("days in all"), _("readings"), _("size"), _("oldest")),
+            *(
+                _("days raw"),
+                _("days of summaries"),
+                _("readings"),
+                _("size"),
+                _("oldest"),
+            ),
             *(_("to thin out"), _("to delete"), _("frees"), _("oldest then")),
         ):
             table.add_column(heading, justify="right")
         for group in plan.groups:
-            in_all = max(group.raw_days, group.tier_days)
-            days = f"{group.raw_days:,}", f"{in_all:,}"
-            table.add_row(group.name or _("no group"), *days, *_cells(group.amount))
+            summaries = max(group.raw_days, group.tier_days)
+            kept = f"{group.raw_days:,}", f"{summaries:,}"
+            table.add_row(group.name or _("no group"), *kept, *_cells(group.amount))
         if plan.removed.readings:
             table.add_row(_("deleted devices"), "0", "0", *_cells(plan.removed))
         table.add_section()
@@ -99,16 +108,40 @@ class Command(BaseCommand):
             _("The database takes %(size)s.") % {"size": _size(plan.database_bytes)}
         )
         if plan.excess_bytes:
-            self.stdout.write(
-                _(
-                    "After that it would still be %(excess)s over its budget of "
-                    "%(budget)s: more of the oldest would go."
-                )
-                % {
-                    "excess": _size(plan.excess_bytes),
-                    "budget": _size(plan.budget_bytes),
-                }
+            self._show_excess(plan)
+        self._show_unsealed(self.stdout)
+
+    def _show_excess(self, plan: Plan) -> None:
+        reach = over_budget.reach(days.now_us())
+        sizes = {
+            "excess": _size(plan.excess_bytes),
+            "budget": _size(plan.budget_bytes),
+            "older": _size(reach.older_bytes),
+        }
+        text = _(
+            "After that it would still be %(excess)s over its budget of %(budget)s."
+        )
+        if reach.older_bytes:
+            text += " " + _(
+                "The oldest go for it, at first as 5-minute summaries; but nothing of "
+                "the last day, and what is older takes about %(older)s."
             )
+        else:
+            text += " " + _(
+                "Nothing can go for it: the blocks hold nothing that is older than a "
+                "day."
+            )
+        self.stdout.write(text % sizes)
+
+    def _show_unsealed(self, out: OutputWrapper) -> None:
+        """What the journal holds is known to no step of retention."""
+        if count := Unsealed().count():
+            text = ngettext(
+                "%(count)s reading is not sealed yet and not counted here.",
+                "%(count)s readings are not sealed yet and not counted here.",
+                count,
+            )
+            out.write(text % {"count": f"{count:,}"})
 
     # --- pruning ----------------------------------------------------------------
 
@@ -137,6 +170,7 @@ class Command(BaseCommand):
                     _("interrupted: what is done stays done; run it again to go on")
                 ) from None
         self._tell(done, before)
+        self._show_unsealed(self.stderr)
 
     @contextmanager
     def _claimed(self, wait_seconds: float) -> Iterator[Held]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.db.models import F
 from django.test import Client
 
 from telemetry.devices.models import Device, DeviceGroup, Series
@@ -13,9 +14,12 @@ from telemetry.history import blocks, faults
 from telemetry.history.admin import fault_list
 from telemetry.history.admin.forecast import Flow
 from telemetry.history.admin.storage_page import outlook
-from telemetry.history.keeping.days import DAY_US
-from telemetry.history.models import Fault
+from telemetry.history.journal import open_writer
+from telemetry.history.models import Block, Fault, SeriesHead
 from telemetry.protocol import clock
+from telemetry.protocol.clock import DAY_US
+
+from ..rows import write
 
 pytestmark = pytest.mark.django_db
 
@@ -59,7 +63,9 @@ class TestPage:
     def test_an_empty_hub(self, root: Client):
         html = page(root)
         assert "Nothing is sealed yet" in html
-        assert "not growing" in html
+        assert "not growing" not in html
+        assert "<dd>–" in html
+        assert "a day</dd>" not in html
         assert "None: every block that was read could be read." in html
 
     def test_groups_and_devices_with_what_they_take(self, root: Client):
@@ -104,7 +110,7 @@ class TestPage:
             for number in range(5)
         ]
         with django_assert_max_num_queries(60) as few:
-            add_device("boiler", days=0)
+            add_device("boiler", days=1)
             page(root)
         before = len(few)
         for number in range(40):
@@ -116,10 +122,48 @@ class TestPage:
 
     def test_the_preview_is_worked_out_when_asked_for(self, root: Client):
         add_device("boiler")
-        assert root.get(URL).context["plan"] is None
+        assert "plan" not in root.get(URL).context
         response = root.get(URL, {"preview": "1"})
         assert response.context["plan"].total.readings == 3_000
         assert "Retention would free nothing now" in response.content.decode()
+
+    def test_a_hub_that_is_idle_is_not_growing(self, root: Client):
+        add_device("boiler")
+        Block.objects.update(
+            start_us=F("start_us") - 30 * DAY_US, end_us=F("end_us") - 30 * DAY_US
+        )
+        html = page(root)
+        assert "not growing" in html
+        assert "Nothing came in within the last week" in html
+
+    def test_the_preview_names_what_is_not_sealed(self, root: Client):
+        assert "not sealed yet and not" not in page(root, URL + "?preview=1")
+        series = add_device("boiler")
+        write(
+            open_writer(clock.now_us()).pk, 1, *((series.id, at, 1.0) for at in (1, 2))
+        )
+        assert "2 readings are not sealed yet and not counted" in page(
+            root, URL + "?preview=1"
+        )
+
+    def test_the_preview_says_what_the_budget_can_take(self, root: Client, settings):
+        settings.TELEMETRY_DISK_BUDGET_BYTES = 1_000
+        assert "nothing is older than a day" in page(root, URL + "?preview=1")
+        series = add_device("boiler")
+        now_us = clock.now_us()
+        SeriesHead.objects.create(
+            series_id=series.id,
+            time_us=now_us,
+            effective_us=now_us,
+            received_us=now_us,
+        )
+        html = page(root, URL + "?preview=1")
+        assert "What is older than a day, and may go, takes about" in html
+
+    def test_it_is_in_the_side_list(self, root: Client):
+        html = root.get("/admin/telemetry/device/").content.decode()
+        assert html.count('href="/admin/storage/"') == 1
+        assert root.get("/admin/").content.decode().count("/admin/storage/") == 1
 
     def test_the_preview_says_what_would_go(self, root: Client):
         DeviceGroup.objects.create(slug="floor", name="Floor", raw_days=1, tier_days=2)

@@ -9,10 +9,10 @@ from telemetry.devices.models import Device, Series
 from telemetry.history import blocks
 from telemetry.history.admin import usage
 from telemetry.history.keeping import tiers
-from telemetry.history.keeping.days import DAY_US
 from telemetry.history.models import Block
 from telemetry.history.space import ROW_BYTES
 from telemetry.history.summary import Summaries, of_readings
+from telemetry.protocol.clock import DAY_US
 
 from ..rows import NOW_US
 
@@ -75,6 +75,15 @@ def test_what_is_older_than_the_window_is_left_out():
     assert usage.by_device(NOW_US).devices == {}
 
 
+def test_of_a_closed_block_that_began_earlier_its_share_counts():
+    series = series_of("boiler")
+    made = block(series.id, day(8), day(6), count=200)
+    block(series.id, day(9), day(8.1), count=100)
+    use = usage.by_device(NOW_US).devices[series.device_id]
+    assert use.readings_a_day == pytest.approx(100 / 7)
+    assert use.bytes_a_day == pytest.approx(size_of(made) / 2 / 7, rel=0.01)
+
+
 def test_of_an_open_block_that_began_earlier_its_share_counts():
     series = series_of("boiler")
     made = block(series.id, day(14), day(0), count=1_400, is_open=True)
@@ -117,7 +126,7 @@ def test_many_blocks_make_the_window_shorter(monkeypatch):
 def test_as_many_queries_for_many_devices(devices, django_assert_num_queries):
     for number in range(devices):
         block(series_of(f"device-{number}").id, day(2), day(1))
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         assert len(usage.by_device(NOW_US).devices) == devices
 
 

@@ -9,14 +9,16 @@ from django.core.management import CommandError, call_command
 
 from telemetry.devices.models import Device, DeviceGroup
 from telemetry.history import lease, space
+from telemetry.history.journal import open_writer
 from telemetry.history.models import Block, Lease
 
-from ..rows import NOW_US
+from ..rows import NOW_US, write
 from ..thinning import (
     DAY_US,
     OLD_US,
     damage,
     hold,
+    make_head,
     make_series,
     raw,
     regular,
@@ -28,11 +30,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch):
-    """The hub's clock shows the moment of the tests."""
-    monkeypatch.setattr(
-        "telemetry.history.keeping.retention.time.time_ns", lambda: NOW_US * 1000
-    )
+def clock(transactional_db, monkeypatch):
+    """The hub's clock shows the moment of the tests; readings came until then."""
+    monkeypatch.setattr("telemetry.protocol.clock.now_us", lambda: NOW_US)
+    make_head(10_000)
 
 
 def prune(*arguments: str) -> tuple[str, str]:
@@ -70,6 +71,26 @@ def test_the_dry_run_says_that_the_budget_is_exceeded(settings):
     settings.TELEMETRY_DISK_BUDGET_BYTES = 1_000
     out, _ = prune("--dry-run")
     assert "over its budget of 1000 bytes" in out
+    assert "Nothing can go for it" in out
+
+
+def test_the_dry_run_says_how_much_is_old_enough_for_the_budget(settings):
+    settings.TELEMETRY_DISK_BUDGET_BYTES = 1_000
+    series = make_series()
+    make_head(series)
+    save(series, *regular(NOW_US - 2 * DAY_US, 5_000))
+    out, _ = prune("--dry-run")
+    assert "what is older takes about" in out
+    assert "Nothing can go" not in out
+
+
+def test_what_is_not_sealed_is_told():
+    series = make_series()
+    write(open_writer(NOW_US).pk, 1, (series, NOW_US, 1.0), (series, NOW_US + 1, 2.0))
+    told = "2 readings are not sealed yet and not counted here."
+    out, err = prune("--dry-run")
+    assert told in out
+    assert prune()[1].strip().endswith(told)
 
 
 def test_it_thins_out_removes_and_gives_back():

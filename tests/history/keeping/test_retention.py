@@ -12,7 +12,7 @@ from telemetry.devices.models import DeviceGroup, Kind, Series
 from telemetry.history import lease, space
 from telemetry.history.keeping import budget, days, expiry, retention
 from telemetry.history.lease import LeaseLost
-from telemetry.history.models import Block, Lease, TextReading
+from telemetry.history.models import Block, Lease, SeriesHead, TextReading
 
 from ..rows import NOW_US
 from ..thinning import (
@@ -35,6 +35,12 @@ from ..thinning import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def newest(transactional_db):
+    """Readings have come until the moment of the tests."""
+    return make_head(10_000)
 
 
 @pytest.fixture
@@ -279,6 +285,102 @@ class TestSteps:
             assert space.free_pages() == 0
             assert done.given_back_bytes > 0
             assert space.database_bytes() < before
+
+
+class TestAWrongClock:
+    """The hub's clock is six years ahead; a device's knows better."""
+
+    @pytest.fixture
+    def series(self, monkeypatch) -> int:
+        ahead_us = NOW_US + 6 * 365 * DAY_US
+        monkeypatch.setattr("telemetry.protocol.clock.now_us", lambda: ahead_us)
+        series = make_series()
+        save(series, *regular(NOW_US - DAY_US, 3_600))
+        text(series, NOW_US - DAY_US)
+        return series
+
+    def run(self) -> retention.Done:
+        held, done = hold(), retention.Done()
+        list(retention.steps(held, done))
+        held.release()
+        return done
+
+    def test_yesterdays_readings_stay(self, series, caplog):
+        assert retention.plan().total.freed_bytes == 0
+        assert not self.run().has_changed
+        assert (len(raw(series)), TextReading.objects.count()) == (3_600, 1)
+        (record,) = caplog.records
+        assert "the hub's clock shows 2032-11-20" in record.getMessage()
+
+    def test_ages_are_counted_from_a_day_after_the_newest_reading(self, series):
+        save(series, *regular(NOW_US - 29 * DAY_US - HOUR_US, 3_599))
+        SeriesHead.objects.create(
+            **{"series_id": 7, "time_us": NOW_US - 1},
+            **{"effective_us": NOW_US, "received_us": NOW_US, "value": 1.0},
+        )
+        assert days.now_us() == NOW_US + DAY_US
+        assert retention.plan().total.thinned_readings == 3_599
+        assert self.run().thinned_readings == 3_599
+        assert len(raw(series)) == 3_600
+
+    def test_without_any_reading_nothing_is_old(self, series, newest, caplog):
+        newest.delete()
+        save(series, [OLD_US], [1.0])
+        assert days.now_us() == 0
+        assert not self.run().has_changed
+        assert retention.plan().total.freed_bytes == 0
+        assert caplog.records == []
+
+    def test_the_budget_counts_from_the_same_moment(self, series, settings):
+        settings.TELEMETRY_DISK_BUDGET_BYTES = 1
+        save(series, [NOW_US - 1, NOW_US], [1.0, 2.0])
+        done = self.run()
+        assert done.deleted_readings == 3_600
+        assert len(raw(series)) == 2
+
+    def test_a_clock_that_is_right_is_believed(self, monkeypatch, caplog):
+        moment_us = NOW_US + DAY_US - 1
+        monkeypatch.setattr("telemetry.protocol.clock.now_us", lambda: moment_us)
+        assert days.now_us() == moment_us
+        self.run()
+        assert caplog.records == []
+
+
+class TestSlowSeries:
+    def test_they_are_passed_over_one_a_step_by_one_statement(
+        self, django_assert_num_queries
+    ):
+        series = make_series()
+        for at in range(30):
+            save(series, *regular(OLD_US + at * DAY_US // 2, 700, 60 * SECOND_US))
+        held = hold()
+        steps = expiry.thin_out(held, series, NOW_US, retention.Done())
+        with django_assert_num_queries(1):
+            next(steps)
+        assert list(steps) == []
+        assert (len(raw(series)), tier(series)) == (30 * 700, [])
+
+    def test_a_step_goes_past_them(self):
+        series = make_series()
+        for at in range(12):
+            save(series, *regular(OLD_US + at * DAY_US, 700, 60 * SECOND_US))
+        fast = save(series, *regular(OLD_US + 12 * DAY_US, 3_600))
+        assert run().thinned_readings == fast.count
+        assert len(raw(series)) == 12 * 700
+
+    def test_and_so_does_the_budget(self, settings):
+        slow, fast = make_series(name="slow"), make_series(name="fast")
+        save(slow, *regular(NOW_US - 20 * DAY_US, 700, 60 * SECOND_US))
+        save(slow, *regular(NOW_US - 10 * DAY_US, 3_600))
+        save(fast, *regular(NOW_US - 15 * DAY_US, 3_600))
+        settings.TELEMETRY_DISK_BUDGET_BYTES = 1
+        held, done, ends = hold(), retention.Done(), []
+        for _ in budget.steps(held, NOW_US, done):
+            if done.deleted_blocks:
+                break
+            ends.append([len(tier(fast)), len(tier(slow))])
+        assert [1, 0] in ends
+        assert done.thinned_blocks == 2
 
 
 class TestBudget:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from django.db import IntegrityError
+from django.db.models import Q
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +40,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NEAR = ("increase", "integral")
 
 
+@pytest.fixture
+def slow_ones_too(monkeypatch):
+    """Blocks become rows even where these take more room."""
+    monkeypatch.setattr(tiers, "IS_SMALLER_AS_ROWS", Q())
+
+
 def thin_all(series: int = 1, before_us: int = NOW_US, held=None) -> list[tiers.Step]:
     """All steps; damaged blocks are skipped."""
     held, skipped, steps = held or hold(), set(), []
@@ -51,6 +58,7 @@ def thin_all(series: int = 1, before_us: int = NOW_US, held=None) -> list[tiers.
 
 
 class TestExactness:
+    @pytest.mark.usefixtures("slow_ones_too")
     @pytest.mark.parametrize("step_us", [100_000, SECOND_US, 7 * SECOND_US, HOUR_US])
     def test_rows_are_those_of_the_readings(self, step_us):
         times_us, values = regular(OLD_US + 12_345, 40_000, step_us)
@@ -174,6 +182,7 @@ class TestAppending:
         assert rewritten < 6 * sum(lengths)
         assert_same(tier_of(1), expected(wanted_times, wanted_values))
 
+    @pytest.mark.usefixtures("slow_ones_too")
     @pytest.mark.parametrize("more", [0, 1])
     def test_a_block_holds_at_most_its_cap(self, more):
         count = tier_blocks.CAP_ROWS + more
@@ -199,6 +208,7 @@ class TestLateReadings:
         thin_all()
         assert tier_of(1).first_us.tolist() == [OLD_US - DAY_US, OLD_US]
 
+    @pytest.mark.usefixtures("slow_ones_too")
     def test_a_few_over_many_blocks_are_put_in_some_at_a_time(self):
         count = 30 * tier_blocks.CAP_ROWS
         times_us, values = regular(OLD_US - 600 * DAY_US, count, BUCKET_US)

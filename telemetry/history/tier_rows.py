@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .. import summary
-from ..blocks import TIER_SECONDS
-from ..summary import MICRO, Summaries
-from ..tick import Floats, Int64s
+from . import summary
+from .blocks import TIER_SECONDS
+from .summary import MICRO, Summaries
+from .tick import Floats, Int64s
 
 BUCKET_US = TIER_SECONDS * 1_000_000
 

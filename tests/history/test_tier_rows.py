@@ -1,4 +1,4 @@
-"""telemetry.history.keeping.tier_rows: readings by 5 minutes, and rows put together."""
+"""telemetry.history.tier_rows: readings by 5 minutes, and rows put together."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry.history.keeping import tier_rows
-from telemetry.history.keeping.tier_rows import BUCKET_US
+from telemetry.history import tier_rows
 from telemetry.history.summary import Summaries
+from telemetry.history.tier_rows import BUCKET_US
 
-from ..thinning import SECOND_US, assert_same, expected
+from .thinning import SECOND_US, assert_same, expected
 
 EXACT = ("count", "sum", "minimum", "maximum", "first_us", "last_us")
 AS_NEAR_AS_POSSIBLE = ("increase", "integral")
