@@ -63,6 +63,8 @@ async def assert_knows(hub: Hub, seq: int, *values: float) -> None:
 
 async def die(hub: Hub) -> None:
     """End as `kill -9` does: nothing more is written."""
+    # A thread of this process lives on: it would work in the tests that follow.
+    await asyncio.to_thread(hub.upkeep.stop, 30)
     hub.pipeline._task.cancel()  # type: ignore[union-attr]
     hub.door._task.cancel()  # type: ignore[union-attr]
     for task in hub._tasks:
