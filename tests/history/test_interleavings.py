@@ -30,7 +30,8 @@ from .model import FOREVER, Model, Reading, pairs
 from .rows import NOW_US, columns_of, gathered
 from .small import make_small
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Minutes with a real database: with the faults, not in every run.
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 SCENARIOS = 48
 GROUPS = 8

@@ -34,7 +34,8 @@ from .arrivals import Arrivals
 from .rows import NOW_US, gathered
 from .small import make_small
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Minutes with a real database: with the faults, not in every run.
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 MODELS: tuple[Any, ...] = (Writer, Journal, Block, SeriesHead, DeviceSession, Fault)
 DAY_US = 86_400_000_000
