@@ -22,7 +22,7 @@ PLACES = (
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_500)
 def test_rooms_pass_on_postgresql(postgres_url):
     done = subprocess.run(
         [
@@ -33,6 +33,6 @@ def test_rooms_pass_on_postgresql(postgres_url):
         env={**os.environ, "DATABASE_URL": postgres_url},
         capture_output=True,
         text=True,
-        timeout=880,
+        timeout=1_480,
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
