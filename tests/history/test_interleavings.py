@@ -33,7 +33,7 @@ from .small import make_small
 # Minutes with a real database: with the faults, not in every run.
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
-SCENARIOS = 48
+SCENARIOS = 120
 GROUPS = 8
 ACTIONS = 70
 DEVICES = 3

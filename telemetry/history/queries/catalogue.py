@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 from django.db import connection
+from django.db.models import F, OuterRef, Q, Subquery
 from django.utils.translation import gettext as _
 
 from ..blocks import RAW, TIER_SECONDS
@@ -118,14 +119,22 @@ def blocks_of(
 def _damaged_starts(
     series_ids: Sequence[int], from_us: int, to_us: int
 ) -> dict[tuple[int, int], int]:
-    """Where the earliest known damaged block begins that reaches into the range.
+    """Where the earliest known damaged block begins that may lie over what is asked.
 
     What came late into one has become blocks beside it, so that the last block before
-    the range need not be the only one to reach into it.
+    the range need not be the only one to reach into it, or end last before it.
     """
-    faults = Fault.objects.filter(
-        series_id__in=series_ids, start_us__lt=from_us, end_us__gte=from_us
+    last = Block.objects.filter(
+        series_id=OuterRef("series_id"),
+        resolution_seconds=OuterRef("resolution_seconds"),
+        start_us__lt=from_us,
     ).order_by("-start_us")
+    faults = (
+        Fault.objects.filter(series_id__in=series_ids, start_us__lt=from_us)
+        .annotate(last_start_us=Subquery(last.values("start_us")[:1]))
+        .filter(Q(end_us__gte=from_us) | Q(end_us__gte=F("last_start_us")))
+        .order_by("-start_us")
+    )
     rows = faults.values_list("series_id", "resolution_seconds", "start_us")
     return {(series, resolution): start_us for series, resolution, start_us in rows}
 

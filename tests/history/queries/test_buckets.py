@@ -103,16 +103,12 @@ def check_buckets(found: SeriesBuckets, expected: dict[int, list[float]]) -> Non
         assert (rows.first[at], rows.last[at]) == (values[0], values[-1])
 
 
-def check_before(
-    found: tuple[int, float] | None, model, from_us: int, *, is_overlapping: bool
-) -> None:
-    """The last reading before the range; where blocks overlap (beside a damaged one)
-    the last of one of them."""
+def check_before(found: tuple[int, float] | None, model, from_us: int) -> None:
+    """The last reading before the range; of several at that time, where blocks overlap
+    and repeat each other, any of them."""
     earlier = [pair for pair in model if pair[0] < from_us]
     if not earlier:
         assert found is None
-    elif is_overlapping:
-        assert found in earlier
     else:
         assert found in [pair for pair in earlier if pair[0] == earlier[-1][0]]
 
@@ -152,8 +148,7 @@ def check_arrivals(kept, from_us: int, span: int, width_us: int) -> None:
     edges = np.arange(from_us // width_us * width_us, to_us + width_us, width_us)
     check_buckets(answer.series[1], model_buckets(model, from_us, to_us, edges))
     assert answer.readings == len(wanted)
-    is_overlapping = Fault.objects.exists()
-    check_before(answer.series[1].before, model, from_us, is_overlapping=is_overlapping)
+    check_before(answer.series[1].before, model, from_us)
 
     few = read_buckets([1], from_us, to_us, 100, tail=tail)
     assert few.width_us is None and few.series[1].raw is not None

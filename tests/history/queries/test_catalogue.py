@@ -76,7 +76,10 @@ def test_a_damaged_block_that_reaches_far_is_named():
     assert found([1], 500, 600) == [beside.id]
     faults.note(1, 0, 10, 1_000, "expected")
     assert found([1], 500, 600) == [damaged.id, beside.id]
-    assert found([1], 1_001, 1_100) == [beside.id]
+    # The one that begins last need not end last.
+    assert found([1], 1_001, 1_100) == [damaged.id, beside.id]
+    later = seal(1, two(2_000, 2_010))
+    assert found([1], 3_000, 3_100) == [later.id]
 
 
 def test_bytes_are_read_ahead_in_order(monkeypatch, django_assert_num_queries):
