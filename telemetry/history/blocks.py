@@ -75,6 +75,8 @@ def with_free_parts(
 
     gone: ids of blocks that are deleted with it.
     """
+    if not new:
+        return []
     same = Block.objects.filter(
         series_id__in={block.series_id for block in new},
         start_us__in={block.start_us for block in new},

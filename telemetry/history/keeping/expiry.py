@@ -99,7 +99,7 @@ def cut(
         if shorter is None:
             return
         with held.transaction():
-            tiers.replace(series_id, Change([shorter], [place]))
+            tiers.replace(Change([shorter], [place]))
         done.deleted_readings += place.count - shorter.count
         done.freed_bytes += place.bytes - len(shorter.data)
         yield

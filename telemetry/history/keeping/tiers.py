@@ -189,24 +189,12 @@ def _write(held: Held, series_id: int, change: Change, until_us: int) -> int:
     heads = SeriesHead.objects.filter(series_id=series_id)
     is_before = Q(raw_from_us=None) | Q(raw_from_us__lt=until_us)
     with held.transaction():
-        replace(series_id, change)
+        replace(change)
         heads.filter(is_before).update(raw_from_us=until_us)
     return freed
 
 
-def replace(series_id: int, change: Change) -> None:
+def replace(change: Change) -> None:
     """Delete and make blocks of a series, inside the caller's transaction."""
     Block.objects.filter(id__in=[place.id for place in change.deleted]).delete()
-    starts = {block.start_us for block in change.made}
-    same = Block.objects.filter(series_id=series_id, start_us__in=starts)
-    free: dict[tuple[int, int], int] = {}
-    for *key, part in same.values_list("resolution_seconds", "start_us", "part"):
-        resolution_seconds, start_us = key
-        before = free.get((resolution_seconds, start_us), 0)
-        free[resolution_seconds, start_us] = max(before, part + 1)
-    made = []
-    for block in change.made:
-        place = block.resolution_seconds, block.start_us
-        made.append(block._replace(part=free.get(place, 0)))
-        free[place] = made[-1].part + 1
-    blocks.insert(made)
+    blocks.insert(blocks.with_free_parts(change.made))
