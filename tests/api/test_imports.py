@@ -327,27 +327,23 @@ def test_a_device_reads_itself_alone(hub: Hub):
 
 def test_a_client_that_leaves_ends_its_download(hub: Hub):
     _slug, key = hub.new()
-    for start in range(0, 60_000, 30_000):
+    for start in range(0, 300_000, 30_000):
         assert hub.post(key, HEADER + lines(30_000, start=start)).status == 200
     query = "from=2026-11-22T00:00:00Z&format=csv"
-    leaver = hub.connect()
-    leaver.connect()
-    assert leaver.sock is not None
-    # So small that the hub cannot be done before it is seen to leave.
-    leaver.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    leaver.request(
-        "GET", f"/api/v1/readings?{query}", headers={"Authorization": f"Bearer {key}"}
-    )
-    answer = leaver.getresponse()
-    assert answer.status == 200
-    answer.read(1_000)
-    if "runserver" not in hub.process.command:
-        # Daphne takes everything off the hub's hands.
-        busy = hub.ask("GET", f"/api/v1/readings?{query}", key)
-        assert busy.is_error(503, "busy", "1 downloads")
-    assert leaver.sock is not None or answer.fp is not None
-    answer.close()
-    leaver.close()
+    request = f"GET /api/v1/readings?{query} HTTP/1.1\r\nHost: localhost\r\n"
+    request += f"Authorization: Bearer {key}\r\n\r\n"
+    # Its window is so small, and the answer so much larger than all buffers on the
+    # way, that the hub cannot be done before the client is seen to leave.
+    with socket.socket() as leaver:
+        leaver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        leaver.settimeout(30)
+        leaver.connect(("127.0.0.1", hub.process.port))
+        leaver.sendall(request.encode())
+        assert leaver.recv(12) == b"HTTP/1.1 200"
+        if "runserver" not in hub.process.command:
+            # Daphne takes everything off the hub's hands.
+            busy = hub.ask("GET", f"/api/v1/readings?{query}", key)
+            assert busy.is_error(503, "busy", "1 downloads")
 
     def is_free() -> bool:
         return hub.ask("GET", f"/api/v1/readings?{query}", key).status == 200
