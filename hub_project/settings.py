@@ -88,6 +88,7 @@ TEMPLATES = [
 
 _database = env.read_database(os.environ, HUB_DATA_DIR)
 if _database["ENGINE"] == "django.db.backends.sqlite3":
+    _database["ENGINE"] = "telemetry.history.sqlite"
     _database["OPTIONS"] = {**sqlite.OPTIONS}
     # A file: the writer's thread would see another in-memory database.
     _database["TEST"] = {"NAME": str(HUB_DATA_DIR / "test.sqlite3")}

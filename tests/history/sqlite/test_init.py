@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from django.db.backends.sqlite3.base import DatabaseWrapper
 
 from telemetry.history import sqlite
+from telemetry.history.sqlite.base import DatabaseWrapper
 
 
 @pytest.fixture
@@ -71,6 +71,6 @@ def test_projects_own_database_uses_them():
     from django.conf import settings  # The tests may run on another database.
 
     database = settings.DATABASES["default"]
-    if not database["ENGINE"].endswith("sqlite3"):
+    if not database["ENGINE"].endswith("sqlite"):
         pytest.skip("not on SQLite")
     assert database["OPTIONS"]["init_command"].split("; ") == list(sqlite.PRAGMAS)
