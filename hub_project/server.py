@@ -23,6 +23,7 @@ from websockets.frames import CloseCode, Frame
 
 from telemetry import counters
 
+from . import memory
 from .logs import without_peers_faults
 
 # The application's own limit is 64 KiB, so that the hub answers first.
@@ -367,6 +368,7 @@ class HubServer(Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            memory.settle()
             self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -1,0 +1,51 @@
+"""hub_project.memory: what the server asks of the garbage collector and of malloc."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+PROGRAM = """
+import gc, json
+import numpy as np
+from pathlib import Path
+from hub_project import memory
+
+class Cycle:
+    def __init__(self):
+        self.me = self
+
+def rss():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(each for each in lines if each.startswith("VmRSS")).split()[1])
+
+for _ in range(3):
+    memory.settle()
+before = rss()
+# glibc would raise its limit at the first of these, and keep the others.
+for _ in range(3):
+    burst = [np.ones(1_200_000, np.uint8) for _ in range(60)]
+    keep = np.ones(1_200_000, np.uint8)
+    del burst
+after = rss()
+Cycle()
+collected = gc.collect()
+print(json.dumps({
+    "thresholds": gc.get_threshold(), "frozen": gc.get_freeze_count(),
+    "is_enabled": gc.isenabled(), "collected": collected,
+    "kept_mib": (after - before) / 1024,
+}))
+"""
+
+
+def test_a_server_looks_for_garbage_seldom_and_gives_memory_back():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    assert found["thresholds"] == [50_000, 20, 50]
+    assert found["frozen"] > 1_000
+    # Cycles of later objects are still found.
+    assert found["is_enabled"] and found["collected"] >= 1
+    assert found["kept_mib"] < 20
