@@ -125,7 +125,7 @@ class Report:
 
 SEAL_GOALS = {20: 150_000, 64: 400_000}
 SECONDS_BETWEEN = 10
-SLOW_NEW = 20
+SLOW_NEW = 10
 
 
 def seal(made: Databases, plan: Plan) -> Report:

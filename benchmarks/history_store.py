@@ -30,7 +30,7 @@ from .shapes import Floats, Int64s, Readings
 # As the product's commits: TELEMETRY_COMMIT_READINGS.
 COMMIT_READINGS = 20_000
 # As the product's passes: TELEMETRY_SEAL_READINGS.
-SEAL_READINGS = 2_000_000
+SEAL_READINGS = 1_000_000
 SERIES_A_DEVICE = 200
 # Readings begin here: 2026-01-01, UTC, at the start of a 5-minute bucket.
 START_US = 1_767_225_600_000_000

@@ -44,8 +44,8 @@ READING_BYTES = 20
 TEXT_BYTES = 160
 FOLD_SECONDS = 30.0
 # And after so many readings: what is not folded cannot be sealed, and is replayed
-# by a start after a crash, half a second of it.
-FOLD_READINGS = 2_000_000
+# by a start after a crash, a quarter of a second of it.
+FOLD_READINGS = 1_000_000
 FIRST_RETRY_SECONDS = 0.05
 LONGEST_RETRY_SECONDS = 1.0
 # A commit that takes longer counts as refused: a lock may be waited for in silence.
