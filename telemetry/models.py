@@ -1,5 +1,6 @@
 """Index of the models: each room keeps its own."""
 
+from .devices.access_token import AccessToken
 from .devices.models import (
     Credential,
     Device,
@@ -10,6 +11,7 @@ from .devices.models import (
     Preferences,
     Series,
 )
+from .devices.records import DeviceEvent, DeviceHour
 from .history.models import (
     Block,
     DeviceSession,
@@ -22,10 +24,13 @@ from .history.models import (
 )
 
 __all__ = [
+    "AccessToken",
     "Block",
     "Credential",
     "Device",
+    "DeviceEvent",
     "DeviceGroup",
+    "DeviceHour",
     "DevicePresence",
     "DeviceSession",
     "Fault",

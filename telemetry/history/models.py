@@ -67,6 +67,8 @@ class SeriesHead(models.Model):
     text = models.CharField(max_length=256, blank=True)
     # Readings before this are thinned out; null: all are raw.
     raw_from_us = models.BigIntegerField(null=True)
+    # How far apart its readings are, estimated; null: not known yet.
+    period_us = models.BigIntegerField(null=True)
 
 
 class TextReading(models.Model):
