@@ -17,7 +17,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from telemetry.history import journal, lease, seal, watermarks
+from telemetry.history import journal, lease, seal, watermarks, writing
 from telemetry.history.heads import Heads
 from telemetry.history.journal import Mark, SessionKey
 from telemetry.history.lease import Held, LeaseLost
@@ -350,7 +350,7 @@ def run(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One scenario."""
     world = World(seed)
 
-    class Pace(seal.Pace):
+    class Pace(writing.Pace):
         """By the seed, and not by the clock."""
 
         def __exit__(self, *error: object) -> None:
@@ -365,6 +365,7 @@ def run(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
     with monkeypatch.context() as patched:
         patched.setattr(seal, "Pace", Pace)
+        patched.setattr(writing, "Pace", Pace)
         patched.setattr(Held, "transaction", transaction)
         try:
             for _ in range(ACTIONS):

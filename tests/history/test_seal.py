@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from telemetry.devices.models import Device, Series
-from telemetry.history import blocks, lease, seal
+from telemetry.history import blocks, lease, seal, writing
 from telemetry.history.journal import ID_MARGIN, open_writer
 from telemetry.history.lease import Held, LeaseLost
 from telemetry.history.models import Block, Fault, Journal, Writer
@@ -303,9 +303,9 @@ def test_who_has_lost_the_lease_changes_nothing(held: Held, commits: Commits) ->
 def test_a_pass_that_ended_after_any_step_is_made_good_by_the_next(
     held: Held, commits: Commits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seal, "FIRST_WRITE_BLOCKS", 1)
-    monkeypatch.setattr(seal, "LEAST_WRITE_BLOCKS", 1)
-    monkeypatch.setattr(seal, "MOST_WRITE_BLOCKS", 1)
+    monkeypatch.setattr(writing, "FIRST_WRITE_BLOCKS", 1)
+    monkeypatch.setattr(writing, "LEAST_WRITE_BLOCKS", 1)
+    monkeypatch.setattr(writing, "MOST_WRITE_BLOCKS", 1)
     expected: list[Reading] = []
     for stop_after in range(8):
         start_us = NOW_US + stop_after * 100 * SECOND_US
