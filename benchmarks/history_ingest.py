@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from .databases import Database
@@ -19,7 +20,7 @@ from .processes import Hub, Usage, allow_many_sockets, usage
 BATCH = 100
 LOOK_SECONDS = 1.0
 WARMUP_SECONDS = 3.0
-# A saw: it fills up to a pass and is emptied. Grown is what fills up this much more.
+# A saw: it fills up to a pass and is emptied. Grown is what holds this much more.
 GROWN = 1.25
 
 JOURNAL = "SELECT COALESCE(SUM(count), 0) FROM telemetry_journal"
@@ -52,10 +53,10 @@ class Watched:
 
     @property
     def has_grown(self) -> bool:
-        """Whether the journal was fuller in the second half than in the first."""
+        """Whether the journal held more in the second half than in the first."""
         half = len(self.looks) // 2
         first, second = (
-            max((look.journal_readings for look in looks), default=0)
+            fmean([look.journal_readings for look in looks] or [0])
             for looks in (self.looks[:half], self.looks[half:])
         )
         return second > GROWN * first
