@@ -19,6 +19,7 @@ class EventKind(models.TextChoices):
     CONFIG_CHANGED = "config_changed", _("Configuration changed")
     FIRMWARE = "firmware", _("Firmware changed")
     LATE = "late", _("Late")
+    LEFT_OUT = "left_out", _("Left out")
 
 
 class DeviceEvent(models.Model):
@@ -27,7 +28,8 @@ class DeviceEvent(models.Model):
     device_id = models.BigIntegerField()
     at = models.DateTimeField()
     kind = models.CharField(max_length=16, choices=EventKind.choices)
-    # Of a socket that ended: why, as in the protocol; else 0.
+    # Of a socket that ended: why, as in the protocol. Of what was left out: how many.
+    # Else 0.
     code = models.PositiveIntegerField(default=0)
     # What it is about: the key's prefix, the address, the names of changed fields.
     text = models.CharField(max_length=200, blank=True)

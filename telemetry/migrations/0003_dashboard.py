@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('device_id', models.BigIntegerField()),
                 ('at', models.DateTimeField()),
-                ('kind', models.CharField(choices=[('connected', 'Connected'), ('disconnected', 'Disconnected'), ('key_used', 'Key used for the first time'), ('config_changed', 'Configuration changed'), ('firmware', 'Firmware changed'), ('late', 'Late')], max_length=16)),
+                ('kind', models.CharField(choices=[('connected', 'Connected'), ('disconnected', 'Disconnected'), ('key_used', 'Key used for the first time'), ('config_changed', 'Configuration changed'), ('firmware', 'Firmware changed'), ('late', 'Late'), ('left_out', 'Left out')], max_length=16)),
                 ('code', models.PositiveIntegerField(default=0)),
                 ('text', models.CharField(blank=True, max_length=200)),
             ],

@@ -5,16 +5,17 @@ What is written, and that one bad series is set aside, is tested with the sealer
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from telemetry.history import writing
 from telemetry.history.writing import WRITE_SECONDS, Pace
 
 
 def taking(monkeypatch: pytest.MonkeyPatch, pace: Pace, seconds: float) -> int:
     """What comes next after a transaction that has taken so long."""
     moments = iter([0.0, seconds])
-    monkeypatch.setattr(writing.time, "perf_counter", lambda: next(moments))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(moments))
     with pace:
         pass
     return pace.count

@@ -24,7 +24,10 @@ def turn_of(name: str) -> Turn:
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Has the turn of its file from BEGIN to COMMIT, ROLLBACK or close."""
+    """Has the turn of its file from BEGIN to COMMIT, ROLLBACK or close.
+
+    The methods are Django's own, which its type stubs leave out.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -37,23 +40,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self._turn is None and turn.take(seconds):
             self._turn = turn
         try:
-            super()._start_transaction_under_autocommit()
+            super()._start_transaction_under_autocommit()  # type: ignore[misc]
         except BaseException:
             self._give()
             raise
 
     def _commit(self) -> None:
-        super()._commit()
+        super()._commit()  # type: ignore[misc]
         self._give()
 
     def _rollback(self) -> None:
-        super()._rollback()
+        super()._rollback()  # type: ignore[misc]
         self._give()
 
     def _close(self) -> None:
         # Whatever becomes of it, the file is free of this connection's transaction.
         self._give()
-        super()._close()
+        super()._close()  # type: ignore[misc]
 
     def _give(self) -> None:
         turn, self._turn = self._turn, None
