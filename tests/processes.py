@@ -98,10 +98,12 @@ class HubProcess:
         self.variables = {"HUB_PORT": str(self.port), **(variables or {})}
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self._said_before = 0
 
     def start(self) -> HubProcess:
         """Start, and return once it is ready."""
         with self.log.open("ab") as log:
+            self._said_before = len(self.output)
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", *self.command],
                 cwd=ROOT,
@@ -151,7 +153,12 @@ class HubProcess:
 
     def _is_up(self) -> bool:
         assert self.process is not None
-        return self.process.poll() is not None or is_open(self.port)
+        if self.process.poll() is not None:
+            return True
+        # It says so a moment after it listens.
+        said = self.output[self._said_before :]
+        is_told = self.command[0] != "serve" or "Ctrl+C" in said
+        return is_told and is_open(self.port)
 
 
 def fetch(url: str, **headers: str) -> tuple[int, Message, bytes]:

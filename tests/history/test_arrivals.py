@@ -118,16 +118,30 @@ def wider(buckets: Buckets, width_us: int) -> Buckets:
     return found
 
 
-@settings(
-    max_examples=80,
-    deadline=None,
-    # The database is emptied for each example, below.
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+# The database is emptied for each example, below.
+often = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@settings(often, max_examples=25)
 @given(todo=st.lists(actions, min_size=1, max_size=14))
 def test_what_arrived_is_read_back_as_a_dictionary_says(
     todo: list[tuple[str, object]], small: None
 ):
+    check(todo)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@settings(often, max_examples=150)
+@given(todo=st.lists(actions, min_size=1, max_size=14))
+def test_what_arrived_is_read_back_as_a_dictionary_says_more_often(
+    todo: list[tuple[str, object]], small: None
+):
+    check(todo)
+
+
+def check(todo: list[tuple[str, object]]) -> None:
+    """One course of arrivals, sealing and thinning out, looked at after each step."""
     for model in (Writer, Journal, Block, SeriesHead, Lease):
         model.objects.all().delete()
     with lease.claimed() as held:
