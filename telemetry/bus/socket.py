@@ -29,8 +29,14 @@ FRAMES_A_TURN = 32
 OUTBOX_BYTES = 1_048_576
 # Read ahead of a handler that waits; beyond it the peer's messages stay with it.
 AHEAD_BYTES = 65_536
+# What an event takes however short its frame is: many empty ones are not nothing.
+EVENT_BYTES = 64
 # A peer that does not answer a close is cut after this long.
 CLOSING_SECONDS = 10.0
+
+# Of a server that measures the round trips of its own pings: the scope's extension
+# of this name is a list of functions, each called with every one in seconds.
+ROUND_TRIPS = "telemetry.round_trips"
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -111,7 +117,7 @@ class HubSocket(AsyncWebsocketConsumer):
     async def _next_event(self) -> dict[str, Any]:
         if self._ahead:
             event = self._ahead.popleft()
-            self._ahead_bytes -= _size(event)
+            self._ahead_bytes -= EVENT_BYTES + _size(event)
             return event
         if self._receiving is not None:
             receiving, self._receiving = self._receiving, None
@@ -146,12 +152,18 @@ class HubSocket(AsyncWebsocketConsumer):
             event, self._receiving = self._receiving.result(), None
             if not self.on_event_ahead(event):
                 self._ahead.append(event)
-                self._ahead_bytes += _size(event)
+                self._ahead_bytes += EVENT_BYTES + _size(event)
         return True
 
     def on_event_ahead(self, event: dict[str, Any]) -> bool:
         """An event came while the socket is held; True: it needs no place in line."""
         return False
+
+    def listen_for_round_trips(self, listener: Callable[[float], None]) -> None:
+        """Hear how long each ping of the server took, where it tells (uvicorn)."""
+        listeners = (self.scope.get("extensions") or {}).get(ROUND_TRIPS)
+        if listeners is not None:
+            listeners.append(listener)
 
     async def opened(self) -> None:
         """The handshake came: accept, or accept and `bye`."""

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from telemetry import counters
-from telemetry.bus.socket import FRAMES_A_TURN, OUTBOX_BYTES, HubSocket
+from telemetry.bus.socket import (
+    AHEAD_BYTES,
+    EVENT_BYTES,
+    FRAMES_A_TURN,
+    OUTBOX_BYTES,
+    HubSocket,
+)
 from telemetry.protocol.codec import JSON, MSGPACK
 from telemetry.protocol.errors import BadRequest
 from telemetry.protocol.messages import Pong
@@ -216,3 +222,43 @@ async def test_cancelled_socket_leaves_every_map(when: str):
     peer.task.cancel()
     await asyncio.wait([peer.task])
     assert peer.consumer.ends == 1
+
+
+class Held(Echo):
+    """Holds itself at the frame `hold` until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = asyncio.Event()
+
+    async def on_frame(self, frame: Any) -> None:
+        if frame == "hold":
+            await self.hold(self.let_go.wait())
+        await super().on_frame(frame)
+
+
+@pytest.mark.parametrize("text", ["", "x"])
+async def test_a_flood_of_empty_frames_stays_with_the_peer_while_the_socket_is_held(
+    text: str,
+):
+    consumer = Held()
+    peer = Peer(consumer)
+    sent = 2 * AHEAD_BYTES // EVENT_BYTES
+    for each in ["hold", *[text] * sent]:
+        peer.incoming.put_nowait({"type": "websocket.receive", "text": each})
+    left = -1
+    while left != peer.incoming.qsize():
+        left = peer.incoming.qsize()
+        for _ in range(50):
+            await asyncio.sleep(0)
+    # About half of them, whatever they hold: each counts as an event.
+    assert sent // 2 - 2 <= left <= sent // 2 + sent // 50
+    consumer.let_go.set()
+    for _ in range(500):
+        if len(peer.events) == sent + 2:
+            break
+        await asyncio.sleep(0.01)
+    # Nothing was lost of it, and in order.
+    answers = [event["text"] for event in peer.events[1:]]
+    assert answers == ["hold", *[text] * sent]
+    peer.task.cancel()
