@@ -158,7 +158,7 @@ class TestImport:
         given: object = file
         if kind == "csv.gz":
             given = tmp_path / "out.csv.gz"
-            Path(str(given)).write_bytes(gzip.compress(file.read_bytes()))
+            Path(str(given)).write_bytes(gzip.compress(file.read_bytes(), mtime=0))
         elif kind == "-":
             given = "-"
             content = io.TextIOWrapper(io.BytesIO(file.read_bytes()))
@@ -201,7 +201,7 @@ class TestImport:
             ("in.csv", b"", "header"),
             ("in.csv", b"metric,time,value\nn,2026-11-22T10:00:00Z,1\n", "device"),
             ("in.csv.gz", b"no gzip", "gzip"),
-            ("in.csv.gz", gzip.compress(GOOD.encode())[:-12], "gzip"),
+            ("in.csv.gz", gzip.compress(GOOD.encode(), mtime=0)[:-12], "gzip"),
             ("in.parquet", b"PAR1", "Parquet"),
             ("gone.csv", None, "No such file"),
         ],
