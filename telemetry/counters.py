@@ -44,12 +44,22 @@ SLOW_READERS = Counter(
 SOCKETS = Gauge("telemetry_sockets", "Open sockets.", ["kind"])
 CLOSED = Counter("telemetry_closed_total", "Sockets that the hub closed.", ["code"])
 ERRORS = Counter("telemetry_errors_total", "Error messages sent to clients.", ["code"])
+ECHOED = Counter("telemetry_echoed_total", "Messages that link checks sent back.")
 AUTH_FAILURES = Counter(
     "telemetry_auth_failures_total", "Credentials that were missing or wrong."
 )
 
 HEADS_REFUSED = Counter(
     "telemetry_heads_refused_total", "Requests refused because of too large headers."
+)
+
+EVENTS_LOST = Counter(
+    "telemetry_events_lost_total",
+    "Events of devices that were not noted, because too many waited.",
+)
+
+CSP_REPORTS = Counter(
+    "telemetry_csp_reports_total", "Browsers' reports that a page broke the policy."
 )
 
 # The switchboard.
