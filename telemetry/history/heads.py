@@ -6,6 +6,7 @@ clock runs an hour ahead freezes nothing (design: Clocks).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from django.db.models import QuerySet
 
+from .intervals import NEVER, Intervals
 from .models import SeriesHead
 from .raw_from import RawFrom
-from .tick import Columns, Floats, Int64s, Tick
+from .tick import Columns, Floats, Int32s, Int64s, Tick
 
 Bools = npt.NDArray[np.bool_]
-_NEVER = np.iinfo(np.int64).min
+_UNHEARD = np.iinfo(np.int64).max
 # Rows of one short statement: a few milliseconds.
 RAW_FROM_PAGE = 5_000
 
@@ -43,6 +45,8 @@ class HeadRow(NamedTuple):
     value: float | None
     text: str
     raw_from_us: int | None = None
+    # The usual interval between its readings; None: not known yet.
+    period_us: int | None = None
 
 
 def head_rows(heads: QuerySet[SeriesHead]) -> Iterator[HeadRow]:
@@ -61,6 +65,8 @@ class Moved:
     received_us: Int64s
     values: Floats
     texts: dict[int, str]
+    # The usual intervals; 0: not known.
+    periods_us: Int64s
 
     def __len__(self) -> int:
         return len(self.series)
@@ -73,6 +79,7 @@ class Moved:
             self.effective_us,
             self.received_us,
             self.values,
+            self.periods_us,
         )
         parts = (column[start:stop].tolist() for column in columns)
         return [
@@ -83,8 +90,9 @@ class Moved:
                 received_us,
                 None if series in self.texts else value,
                 self.texts.get(series, ""),
+                period_us=period_us or None,
             )
-            for series, time_us, effective_us, received_us, value in zip(
+            for series, time_us, effective_us, received_us, value, period_us in zip(
                 *parts, strict=True
             )
         ]
@@ -98,21 +106,22 @@ class Heads:
     """
 
     def __init__(self) -> None:
-        self._effective_us: Int64s = np.full(1024, _NEVER, np.int64)
-        self._times_us: Int64s = np.zeros(1024, np.int64)
-        self._received_us: Int64s = np.zeros(1024, np.int64)
+        self._effective_us: Int64s = np.full(1024, NEVER, np.int64)
+        self._times_us: Int64s = np.full(1024, NEVER, np.int64)
+        self._received_us: Int64s = np.full(1024, _UNHEARD, np.int64)
         self._values: Floats = np.zeros(1024, np.float64)
         self._texts: dict[int, str] = {}
         self._has_changed: Bools = np.zeros(1024, np.bool_)
         self.newest_received_us = 0
         self.raw_from = RawFrom()
+        self._intervals = Intervals()
 
     def current(self, series_ids: Iterable[int]) -> dict[int, Head]:
         """The last readings of those of `series_ids` that have one."""
         heads: dict[int, Head] = {}
         size = len(self._effective_us)
         for series in series_ids:
-            if series < size and self._effective_us[series] != _NEVER:
+            if series < size and self._effective_us[series] != NEVER:
                 text = self._texts.get(series)
                 heads[series] = Head(
                     int(self._times_us[series]),
@@ -132,6 +141,7 @@ class Heads:
     ) -> Tick:
         """Move the heads over one commit and say what it changed."""
         self.newest_received_us = max(self.newest_received_us, received_us)
+        self._intervals.take(self._times_us, received_us)
         tick = self._advance_columns(columns, writer, number, received_us)
         if texts:
             self._advance_texts(tick, texts)
@@ -174,6 +184,11 @@ class Heads:
             ids, times, values = ids[is_current], times[is_current], values[is_current]
             minimum, maximum = minimum[is_current], maximum[is_current]
             counts = counts[is_current]
+        if len(columns) > len(columns.ids):
+            before_us = self._before(ids, times, counts, received_us)
+        else:
+            before_us = self._times_us[ids]
+        self._intervals.note(ids, before_us)
         self._effective_us[ids] = np.minimum(times, received_us)
         self._times_us[ids] = times
         self._received_us[ids] = received_us
@@ -192,10 +207,25 @@ class Heads:
             late,
         )
 
+    def _before(
+        self, ids: Int32s, times: Int64s, counts: Int64s, received_us: int
+    ) -> Int64s:
+        """From when the last reading of each series is an interval away.
+
+        Of readings that come several at a time, what counts is how far apart they
+        come: nobody misses the next one earlier.
+        """
+        apart_us = (times - self._times_us[ids]) // counts
+        # Below 0 for a series that has never had any: it came in at the end of time.
+        since_us = received_us - self._received_us[ids]
+        before_us: Int64s = times - np.maximum(apart_us, since_us)
+        return before_us
+
     def _advance_texts(self, tick: Tick, texts: Sequence[tuple[int, int, str]]) -> None:
         """One entry a series in the tick, however many texts came: the newest."""
         self._grow(max(text[0] for text in texts))
         newest: dict[int, tuple[int, int, str]] = {}
+        counts: Counter[int] = Counter()
         late: dict[int, tuple[int, int]] = {}
         for series, time_us, text in texts:
             effective = min(time_us, tick.received_us)
@@ -204,8 +234,10 @@ class Heads:
                 late[series] = min(start, time_us), max(end, time_us)
                 continue
             newest[series] = series, time_us, text
+            counts[series] += 1
             self._effective_us[series] = effective
         for series, time_us, text in newest.values():
+            self._note_text(series, time_us, counts[series], tick.received_us)
             self._times_us[series] = time_us
             self._received_us[series] = tick.received_us
             self._texts[series] = text
@@ -213,13 +245,25 @@ class Heads:
         tick.texts.extend(newest.values())
         tick.late.extend((series, *span) for series, span in late.items())
 
+    def _note_text(
+        self, series: int, time_us: int, count: int, received_us: int
+    ) -> None:
+        before_us = int(self._times_us[series])
+        if count > 1 and NEVER < before_us < time_us:
+            since_us = received_us - int(self._received_us[series])
+            before_us = time_us - max((time_us - before_us) // count, since_us)
+        self._intervals.note(series, before_us)
+
     def restore(self, rows: Iterable[HeadRow | SeriesHead]) -> None:
         """Take over what an earlier process has written; newer values stay."""
+        supposed: dict[int, int] = {}
         for row in rows:
             self._grow(row.series_id)
             self.newest_received_us = max(self.newest_received_us, row.received_us)
             if row.raw_from_us is not None:
                 self.raw_from.move(row.series_id, row.raw_from_us)
+            if row.period_us is not None and self._is_period_news(row):
+                supposed[row.series_id] = row.period_us
             if row.effective_us < self._effective_us[row.series_id]:
                 continue
             self._effective_us[row.series_id] = row.effective_us
@@ -229,9 +273,34 @@ class Heads:
                 self._texts[row.series_id] = row.text
             else:
                 self._values[row.series_id] = row.value
+        if supposed:
+            self._intervals.suppose(
+                np.fromiter(supposed.keys(), np.int64),
+                np.fromiter(supposed.values(), np.int64),
+            )
+
+    def _is_period_news(self, row: HeadRow | SeriesHead) -> bool:
+        """Others' word counts where this process has heard nothing newer itself."""
+        is_newer = row.effective_us > int(self._effective_us[row.series_id])
+        return is_newer or not self._intervals.is_known(row.series_id)
+
+    def periods_us(self, series: Int32s | Int64s) -> Int64s:
+        """How far apart the readings of each of `series` come, 0: not known yet."""
+        if len(series) and int(series.max()) >= len(self._effective_us):
+            self._grow(int(series.max()))
+        return self._intervals.periods_us(series)
+
+    def suppose_periods(self, series: Int32s | Int64s, periods_us: Int64s) -> None:
+        """What another process, to which their devices talk, says of some series."""
+        if not len(series):
+            return
+        is_news = (periods_us > 0) & (periods_us != self.periods_us(series))
+        if is_news.any():
+            self._intervals.suppose(series[is_news], periods_us[is_news])
 
     def take_changed(self) -> Moved:
         """The heads that moved since the last call, as they are now."""
+        self._intervals.take(self._times_us, self.newest_received_us, must=True)
         series = np.flatnonzero(self._has_changed)
         self._has_changed[series] = False
         texts = self._texts
@@ -244,6 +313,7 @@ class Heads:
             {each: texts[each] for each in texts.keys() & set(series.tolist())}
             if texts
             else {},
+            self._intervals.periods_us(series),
         )
 
     def change_again(self, moved: Moved) -> None:
@@ -255,15 +325,16 @@ class Heads:
         if series < size:
             return
         more = max(size, series + 1 - size)
-        fill = np.full(more, _NEVER, np.int64)
+        fill = np.full(more, NEVER, np.int64)
         self._effective_us = np.concatenate([self._effective_us, fill])
         self._has_changed = np.concatenate(
             [self._has_changed, np.zeros(more, np.bool_)]
         )
-        zeros = np.zeros(more, np.int64)
-        self._times_us = np.concatenate([self._times_us, zeros])
-        self._received_us = np.concatenate([self._received_us, zeros])
+        self._times_us = np.concatenate([self._times_us, fill])
+        unheard = np.full(more, _UNHEARD, np.int64)
+        self._received_us = np.concatenate([self._received_us, unheard])
         self._values = np.concatenate([self._values, np.zeros(more)])
+        self._intervals.grow(len(self._effective_us))
 
 
 def raw_from_rows(after_series: int = 0) -> list[tuple[int, int]]:

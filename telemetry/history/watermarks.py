@@ -35,19 +35,33 @@ DEAD_US = 120_000_000
 # Rows of one transaction: a few milliseconds, so that commits are not held up.
 SLICE_ROWS = 500
 
-_HEAD = ("series_id", "time_us", "effective_us", "received_us", "value", "text")
+_HEAD = (
+    *("series_id", "time_us", "effective_us", "received_us", "value", "text"),
+    "period_us",
+)
 _MARK = ("device_id", "session", "last_seq", "offset_us", "used_at")
 
 
 def _move_forward(
-    table: str, columns: Sequence[str], keys: Sequence[str], order: str
+    table: str,
+    columns: Sequence[str],
+    keys: Sequence[str],
+    order: str,
+    lasting: Sequence[str] = (),
 ) -> str:
     """An upsert by `keys` that never takes `order` back, whoever else writes.
 
-    The ORM's has no condition, and costs ten times as much.
+    A null of `lasting` columns leaves what is stored. The ORM's has no condition, and
+    costs ten times as much.
     """
     values = ", ".join(["%s"] * len(columns))
-    moved = [f"{name} = excluded.{name}" for name in columns if name not in keys]
+    news = {
+        name: f"COALESCE(excluded.{name}, stored.{name})"
+        if name in lasting
+        else f"excluded.{name}"
+        for name in columns
+    }
+    moved = [f"{name} = {news[name]}" for name in columns if name not in keys]
     return (
         f"INSERT INTO {table} AS stored ({', '.join(columns)}) VALUES ({values})"  # noqa: S608
         f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {', '.join(moved)}"
@@ -56,7 +70,7 @@ def _move_forward(
 
 
 _MOVE_HEAD = _move_forward(
-    SeriesHead._meta.db_table, _HEAD, ["series_id"], "effective_us"
+    SeriesHead._meta.db_table, _HEAD, ["series_id"], "effective_us", ["period_us"]
 )
 _MOVE_MARK = _move_forward(
     DeviceSession._meta.db_table, _MARK, ["device_id", "session"], "last_seq"

@@ -219,6 +219,7 @@ class Feed:
         watched = self._topics.get(topic)
         if watched is not None:
             came = remote.unpack(publication.payload, watched.state.position)
+            self._heads.suppose_periods(came.series, came.periods_us)
             watched.state.apply(came.rows, came.received_us)
         elif topic in self._opening:
             # Not in the heads of this process, and maybe not in the database's yet.
@@ -326,7 +327,12 @@ class Feed:
             if watched.take_members(members, heads):
                 self._index = None
             watched.state.catch_up(heads)
+        self._tell_periods(watched)
         return watched
+
+    def _tell_periods(self, watched: Watched) -> None:
+        state = watched.state
+        state.set_periods(self._heads.periods_us(state.ids))
 
     def _forget(self, topic: str) -> None:
         watched = self._topics.pop(topic, None)
@@ -374,7 +380,9 @@ class Feed:
         news = watched.news
         if not news.rows:
             return
-        payload = remote.pack(merge(news.rows), watched.state.ids, news.received_us)
+        rows, ids = merge(news.rows), watched.state.ids
+        periods_us = self._heads.periods_us(remote.series_of(rows, ids))
+        payload = remote.pack(rows, ids, news.received_us, periods_us)
         news.rows = []
         counters.BUS_PUBLISHED.inc()
         self._switchboard.publish(watched.topic, payload, news.writer, news.number)
@@ -385,8 +393,11 @@ class Feed:
             _safely(self._sweep)
 
     def _sweep(self) -> None:
-        """Look again at what changed while it was opened, and drop what is idle."""
+        """Look again at what changed meanwhile, and drop what is idle."""
         self._refresh_dirty()
+        for watched in self._topics.values():
+            if watched.viewers:
+                self._tell_periods(watched)
         old = time.monotonic() - KEPT_SECONDS
         for topic, watched in list(self._topics.items()):
             if not watched.viewers and watched.idle_since < old:

@@ -112,7 +112,7 @@ def _update(topic: str, state: GroupState, changes: Changes, now_us: int) -> Upd
 
 
 def _series(row: SeriesRow) -> list[object]:
-    return [row.id, row.device, row.metric, row.unit]
+    return [row.id, row.device, row.metric, row.unit, _seconds(row.period_us)]
 
 
 def _device(row: DeviceRow) -> list[object]:
@@ -123,8 +123,13 @@ def _device(row: DeviceRow) -> list[object]:
         None if row.changed_us is None else to_ms(row.changed_us),
         None if row.last_seen_us is None else to_ms(row.last_seen_us),
         row.is_paused,
-        row.expected_period_seconds,
+        _seconds(row.period_us),
+        row.is_estimated,
     ]
+
+
+def _seconds(period_us: int | None) -> float | None:
+    return None if period_us is None else period_us / 1e6
 
 
 def _value_rows(state: GroupState, places: Int32) -> list[list[object]]:

@@ -11,6 +11,7 @@ from ..devices.presence import Presence
 from ..devices.registry import Registry
 from ..history.heads import Head, HeadRow
 from ..protocol import names
+from .rows import Int32, Int64
 from .state import DeviceRow, HeadRows, SeriesRow
 
 Subject = GroupEntry | DeviceEntry
@@ -23,6 +24,8 @@ class Heads(Protocol):
 
     def current(self, series_ids: Iterable[int]) -> dict[int, Head]: ...
     def restore(self, rows: Iterable[HeadRow]) -> None: ...
+    def periods_us(self, series: Int32) -> Int64: ...
+    def suppose_periods(self, series: Int32, periods_us: Int64) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,9 @@ def members_of(devices: Sequence[DeviceEntry], presence: Presence) -> Members:
 
 
 def device_row(device: DeviceEntry, presence: Presence) -> DeviceRow:
-    """What a page shows of a device; last seen as of now."""
+    """What a page shows of a device; last seen as of now, no estimated period."""
     seen = presence.get(device.id)
+    expected = device.expected_period_seconds
     return DeviceRow(
         slug=device.slug,
         name=device.name,
@@ -95,7 +99,8 @@ def device_row(device: DeviceEntry, presence: Presence) -> DeviceRow:
         changed_us=seen.changed_us,
         last_seen_us=seen.last_seen_us,
         is_paused=device.is_paused,
-        expected_period_seconds=device.expected_period_seconds,
+        period_us=None if expected is None else round(expected * 1e6),
+        is_estimated=expected is None,
     )
 
 

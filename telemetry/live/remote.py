@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from .rows import Int32, Rows
+from .rows import Int32, Int64, Rows
 
 
 class _Content(msgspec.Struct, array_like=True):
@@ -25,6 +25,9 @@ class _Content(msgspec.Struct, array_like=True):
     count: bytes
     late: list[tuple[int, int, int]]
     texts: list[tuple[int, int, str]]
+    # Of each of `series`, then of each of `texts`; 0: not known. A hub of an earlier
+    # version sends none.
+    periods_us: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -37,10 +40,22 @@ class RemoteRows:
 
     rows: Rows
     received_us: int
+    # How far apart the readings of some series come, as the other process knows it.
+    series: Int32
+    periods_us: Int64
 
 
-def pack(rows: Rows, ids: Int32, received_us: int) -> bytes:
-    """ids: the state's series ids; received_us: arrival of the newest of the rows."""
+def series_of(rows: Rows, ids: Int32) -> Int32:
+    """The series of the rows: those of its numbers, then those of its texts."""
+    texts = np.array([row[0] for row in rows.texts], np.intp)
+    return np.concatenate([ids[rows.positions], ids[texts]])
+
+
+def pack(rows: Rows, ids: Int32, received_us: int, periods_us: Int64) -> bytes:
+    """ids: the state's series ids; received_us: arrival of the newest of the rows.
+
+    periods_us: of `series_of` the rows.
+    """
     return _encoder.encode(
         _Content(
             received_us,
@@ -52,6 +67,7 @@ def pack(rows: Rows, ids: Int32, received_us: int) -> bytes:
             rows.count.astype("<i8").tobytes(),
             [(int(ids[place]), start, end) for place, start, end in rows.late],
             [(int(ids[place]), time_us, text) for place, time_us, text in rows.texts],
+            periods_us.astype("<i8").tobytes(),
         )
     )
 
@@ -80,4 +96,16 @@ def unpack(payload: bytes, position: Mapping[int, int]) -> RemoteRows:
     columns = (rows.time_us, rows.last, rows.minimum, rows.maximum, rows.count)
     if any(len(column) != len(places) for column in columns):
         raise ValueError("expected columns of one length")
-    return RemoteRows(rows.where(places >= 0), content.received_us)
+    told = np.concatenate([series, np.array([row[0] for row in content.texts], "<i4")])
+    periods_us = np.frombuffer(content.periods_us, "<i8")
+    if not len(periods_us):
+        told = told[:0]
+    if len(periods_us) != len(told):
+        raise ValueError("expected a period of each series, or none")
+    is_known = np.array([key in position for key in told.tolist()], np.bool_)
+    return RemoteRows(
+        rows.where(places >= 0),
+        content.received_us,
+        told[is_known],
+        periods_us[is_known],
+    )

@@ -14,31 +14,42 @@ from typing import Literal
 
 import numpy as np
 
-from .rows import Int32, Mask, Rows, merge, single
+from ..history.intervals import device_periods_us
+from .rows import Int32, Int64, Mask, Rows, merge, single
 
 Metrics = frozenset[str] | None
 # Series id → (time_us, effective_us, value). What is current is decided by the
 # effective time, min(time, arrival): a device's clock that ran ahead freezes nothing.
 HeadRows = Mapping[int, tuple[int, int, float | str]]
 
+# An estimated period that has moved by more than this part of it is told again.
+PERIOD_MOVED = 0.25
 BOOLEAN = "boolean"
 TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesRow:
-    """One series of a topic; device is its slug."""
+    """One series of a topic; device is its slug.
+
+    period_us: how far apart its readings come, as it was told; None: not known yet.
+    """
 
     id: int
     device: str
     metric: str
     unit: str
     kind: str = "number"
+    period_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
-    """What a page shows of a device besides its readings. Times µs, None = never."""
+    """What a page shows of a device besides its readings. Times µs, None = never.
+
+    period_us: how often a reading is expected, None: nobody knows. is_estimated:
+    nobody has set it, and the state fills in what it has found.
+    """
 
     slug: str
     name: str
@@ -46,7 +57,8 @@ class DeviceRow:
     changed_us: int | None = None
     last_seen_us: int | None = None
     is_paused: bool = False
-    expected_period_seconds: float | None = None
+    period_us: int | None = None
+    is_estimated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +112,15 @@ class GroupState:
         self.last = np.empty(0, np.float64)
         self.has_value = np.empty(0, np.bool_)
         self.is_boolean = np.empty(0, np.bool_)
+        # What was told of the series, 0: nothing, and in which revision.
+        self._periods_us = np.empty(0, np.int64)
+        self._period_revisions = np.empty(0, np.int64)
+        self._periods_revision = revision
+        # The device of each series: its place in _slugs; and what was told of those.
+        self._device_of = np.empty(0, np.int32)
+        self._slugs: list[str] = []
+        self._places: dict[str, int] = {}
+        self._estimates_us = np.empty(0, np.int64)
         self.texts: dict[int, str] = {}
         self.position: dict[int, int] = {}
         self._born: list[int] = []
@@ -185,13 +206,34 @@ class GroupState:
 
         That a device was seen later is no news of its own: it is at every reading.
         """
-        changed = [row for row in rows if self._is_news(row)]
+        estimated = [self._estimated(row) for row in rows]
+        changed = [row for row in estimated if self._is_news(row)]
         if not changed:
             return
         self.revision += 1
-        self._devices_revision = self.revision
-        for row in changed:
-            self._devices[row.slug] = (row, self.revision)
+        self._put_devices(changed)
+
+    def set_periods(self, periods_us: Int64) -> None:
+        """How far apart the series' readings come now, 0: not known yet.
+
+        One revision further if any has moved far enough to be told again.
+        """
+        moved = _has_moved(self._periods_us, periods_us)
+        estimates_us = device_periods_us(
+            periods_us, self._effective_us, self._device_of, len(self._slugs)
+        )
+        devices = list(self._moved_devices(estimates_us))
+        if not devices and not moved.any():
+            return
+        self.revision += 1
+        if moved.any():
+            self._periods_us[moved] = periods_us[moved]
+            self._period_revisions[moved] = self._periods_revision = self.revision
+            for place in np.flatnonzero(moved).tolist():
+                row = self.series[place]
+                self.series[place] = replace(row, period_us=int(periods_us[place]))
+        if devices:
+            self._put_devices(devices)
 
     # --- what clients are told ------------------------------------------------------
 
@@ -219,11 +261,11 @@ class GroupState:
             parts.append(rows)
         parts.reverse()
         merged = merge(parts)
-        born = self.series[bisect_right(self._born, revision) :]
+        series = self._series_since(revision)
         if metrics is not None:
             merged = merged.at(self._mask(metrics))
-            born = [row for row in born if row.metric in metrics]
-        return Changes(merged, tuple(born), self._devices_since(revision))
+            series = [row for row in series if row.metric in metrics]
+        return Changes(merged, tuple(series), self._devices_since(revision))
 
     def pages(self, metrics: Metrics, page_rows: int) -> Iterator[Page]:
         """A snapshot, in pages of at most `page_rows` series and as many devices."""
@@ -239,6 +281,36 @@ class GroupState:
             yield Page(page, page[self.has_value[page]], devices[part], is_last)
 
     # --- inside ---------------------------------------------------------------------
+
+    def _series_since(self, revision: int) -> list[SeriesRow]:
+        """Series that came since, and those whose period has moved."""
+        first = bisect_right(self._born, revision)
+        born = self.series[first:]
+        if self._periods_revision <= revision:
+            return born
+        moved = np.flatnonzero(self._period_revisions[:first] > revision)
+        return [self.series[place] for place in moved.tolist()] + born
+
+    def _moved_devices(self, estimates_us: Int64) -> Iterator[DeviceRow]:
+        moved = _has_moved(self._estimates_us, estimates_us)
+        self._estimates_us[moved] = estimates_us[moved]
+        for place in np.flatnonzero(moved).tolist():
+            row = self.device(self._slugs[place])
+            if row is not None and row.is_estimated:
+                yield replace(row, period_us=int(estimates_us[place]))
+
+    def _estimated(self, row: DeviceRow) -> DeviceRow:
+        if not row.is_estimated:
+            return row
+        place = self._places.get(row.slug)
+        estimate_us = 0 if place is None else int(self._estimates_us[place])
+        return replace(row, period_us=estimate_us or None)
+
+    def _put_devices(self, rows: Iterable[DeviceRow]) -> None:
+        """In this revision."""
+        self._devices_revision = self.revision
+        for row in rows:
+            self._devices[row.slug] = (row, self.revision)
 
     def _is_news(self, row: DeviceRow) -> bool:
         kept = self.device(row.slug)
@@ -259,6 +331,15 @@ class GroupState:
         self.last = np.concatenate([self.last, np.zeros(new)])
         self.has_value = np.concatenate([self.has_value, np.zeros(new, np.bool_)])
         self.is_boolean = np.concatenate([self.is_boolean, booleans])
+        self._periods_us = np.concatenate([self._periods_us, never])
+        self._period_revisions = np.concatenate([self._period_revisions, never])
+        places = [
+            self._places.setdefault(row.device, len(self._places)) for row in series
+        ]
+        self._slugs = list(self._places)
+        more = np.zeros(len(self._slugs) - len(self._estimates_us), np.int64)
+        self._estimates_us = np.concatenate([self._estimates_us, more])
+        self._device_of = np.concatenate([self._device_of, np.array(places, np.int32)])
         self._masks.clear()
 
     def _head(self, position: int) -> tuple[int, int, float | str]:
@@ -344,3 +425,10 @@ class GroupState:
             mask = np.array([row.metric in metrics for row in self.series], np.bool_)
             self._masks[metrics] = mask
         return mask
+
+
+def _has_moved(told_us: Int64, periods_us: Int64) -> Mask:
+    """Which periods are to be told; one that is not known any more is not."""
+    is_far = np.abs(periods_us - told_us) > PERIOD_MOVED * told_us
+    moved: Mask = (periods_us > 0) & ((told_us == 0) | is_far)
+    return moved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from django.db import connection
 
@@ -101,6 +102,33 @@ class TestFold:
         restored = Heads()
         restored.restore(SeriesHead.objects.all())
         assert restored.current([1, 2]) == heads.current([1, 2])
+
+    def test_a_period_that_is_known_is_kept_until_another_is(self):
+        def periods() -> list[int | None]:
+            heads = SeriesHead.objects.order_by("series_id")
+            return list(heads.values_list("period_us", flat=True))
+
+        def come(heads: Heads, *seconds: int) -> None:
+            for second in seconds:
+                time_us = NOW_US + second * 10**6
+                columns = columns_of([(1, time_us, 1.0), (2, time_us, 1.0)])
+                heads.advance(columns, (), writer=1, number=1, received_us=time_us)
+
+        heads = Heads()
+        come(heads, 0, 10)
+        fold({}, heads)
+        assert periods() == [None, None]
+        come(heads, 20, 30)
+        fold({}, heads)
+        assert periods() == [10**7, 10**7]
+        # Another process knows nothing yet of how often they come.
+        other = Heads()
+        come(other, 60)
+        fold({}, other)
+        assert periods() == [10**7, 10**7]
+        restored = Heads()
+        watermarks.recover(restored, OWN, NOW_US, KEEP)
+        assert restored.periods_us(np.array([1, 2])).tolist() == [10**7, 10**7]
 
     def test_a_device_keeps_its_last_sessions(self):
         for used in range(20):

@@ -284,6 +284,26 @@ class TestTwoProcesses:
             )
         )
 
+    async def test_what_one_knows_of_periods_the_other_tells_its_pages(
+        self, two, plant
+    ):
+        a, b = two
+        tab = Tab()
+        await tab.watch(b, "plant")
+        await until(lambda: "plant" in a.feed._topics)
+        for second in range(1, 7):
+            a.commit(
+                (plant.temp, 2000 * second, 1.0), (plant.state, 2000 * second, "on")
+            )
+        store = tab.stores.groups["plant"]
+        await until(
+            lambda: (
+                [store.series[each][4] for each in (plant.temp, plant.state)] == [2, 2]
+            )
+        )
+        assert store.devices["boiler-7"][6:] == [2, True]
+        assert store.series[plant.flow][4] is None
+
     async def test_nothing_is_published_that_nobody_elsewhere_watches(self, two, plant):
         a, b = two
         tab = Tab()

@@ -20,8 +20,11 @@ ROWS = Rows(
 )
 
 
+PERIODS_US = np.array([90, 0, 8_000_000_000])
+
+
 def test_rows_arrive_at_the_positions_of_the_other_process():
-    came = unpack(pack(ROWS, IDS, 77), {90: 0, 80: 1, 70: 5})
+    came = unpack(pack(ROWS, IDS, 77, PERIODS_US), {90: 0, 80: 1, 70: 5})
     assert came.received_us == 77
     assert came.rows.positions.tolist() == [0, 5]
     assert came.rows.time_us.tolist() == [5, 6]
@@ -31,13 +34,23 @@ def test_rows_arrive_at_the_positions_of_the_other_process():
     assert came.rows.count.tolist() == [4, 1]
     assert came.rows.late == ((1, 3, 4),)
     assert came.rows.texts == ((1, 9, "öffen"),)
+    assert came.series.tolist() == [90, 70, 80]
+    assert came.periods_us.tolist() == PERIODS_US.tolist()
 
 
 def test_series_that_are_not_known_here_are_left_out():
-    came = unpack(pack(ROWS, IDS, 77), {70: 0})
+    came = unpack(pack(ROWS, IDS, 77, PERIODS_US), {70: 0})
     assert came.rows.positions.tolist() == [0]
     assert came.rows.last.tolist() == [-0.0]
     assert not came.rows.late and not came.rows.texts
+    assert (came.series.tolist(), came.periods_us.tolist()) == ([70], [0])
+
+
+def test_a_hub_of_an_earlier_version_says_no_periods():
+    packed = msgspec.msgpack.decode(pack(ROWS, IDS, 77, PERIODS_US))
+    came = unpack(msgspec.msgpack.encode(packed[:-1]), {90: 0, 80: 1, 70: 5})
+    assert came.rows.positions.tolist() == [0, 5]
+    assert not len(came.series) and not len(came.periods_us)
 
 
 def content(*columns: bytes) -> bytes:
@@ -52,6 +65,7 @@ def content(*columns: bytes) -> bytes:
         msgspec.msgpack.encode([]),
         content(b"\0" * 4, b"", b"", b"", b"", b""),
         content(b"\0" * 3, b"", b"", b"", b"", b""),
+        msgspec.msgpack.encode([0, *[b""] * 6, [], [], b"\0" * 8]),
     ],
 )
 def test_what_pack_did_not_make_is_refused(payload):

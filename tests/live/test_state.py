@@ -39,6 +39,79 @@ def state_of(count: int, ring_bytes: int = 1 << 20) -> GroupState:
     return GroupState(series, [DeviceRow("dev-0", "Zero")], {}, ring_bytes=ring_bytes)
 
 
+SECOND_US = 1_000_000
+
+
+class TestPeriods:
+    def told(self, state: GroupState, *periods_us: int) -> tuple[list, list]:
+        """(series, period)… and (device, period, is estimated)… that are told then."""
+        before = state.revision
+        state.set_periods(np.array(periods_us, np.int64))
+        changes = state.since(before)
+        assert changes is not None
+        return (
+            [(row.id, row.period_us) for row in changes.series],
+            [(row.slug, row.period_us, row.is_estimated) for row in changes.devices],
+        )
+
+    def test_are_told_when_they_are_known_of_series_and_device(self):
+        state = state_of(3)
+        assert self.told(state, 0, 0, 0) == ([], [])
+        told = self.told(state, 0, 0, SECOND_US)
+        assert told == ([(3, SECOND_US)], [("dev-0", SECOND_US, True)])
+
+    @pytest.mark.parametrize(
+        ("period_us", "is_told"),
+        [(1_250_000, False), (1_250_001, True), (750_000, False), (749_999, True)],
+    )
+    def test_are_told_again_when_they_move_by_more_than_a_quarter(
+        self, period_us, is_told
+    ):
+        state = state_of(3)
+        self.told(state, 0, 0, SECOND_US)
+        series, devices = self.told(state, 0, 0, period_us)
+        assert bool(series) == bool(devices) == is_told
+
+    def test_that_creep_are_told_when_they_have_gone_far(self):
+        state = state_of(3)
+        self.told(state, 0, 0, 1000)
+        told = [
+            bool(self.told(state, 0, 0, 1000 + step)[0]) for step in range(0, 400, 50)
+        ]
+        assert told == [False] * 6 + [True, False]
+
+    def test_that_nobody_knows_any_more_stay_as_they_were(self):
+        state = state_of(3)
+        self.told(state, 0, 0, 1000)
+        assert self.told(state, 0, 0, 0) == ([], [])
+        assert state.series[2].period_us == 1000
+
+    def test_that_somebody_has_set_are_never_estimated(self):
+        state = state_of(3)
+        state.set_devices([DeviceRow("dev-0", "Zero", period_us=7, is_estimated=False)])
+        assert self.told(state, 0, 0, 1000)[1] == []
+        row = state.device("dev-0")
+        assert row is not None and row.period_us == 7
+        state.set_devices([DeviceRow("dev-0", "Zero")])
+        row = state.device("dev-0")
+        assert row is not None and row.period_us == 1000
+
+    def test_stay_when_something_else_of_the_device_changes(self):
+        state = state_of(3)
+        self.told(state, 0, 0, 1000)
+        state.set_devices([DeviceRow("dev-0", "Zero", is_online=True)])
+        row = state.device("dev-0")
+        assert row is not None and (row.is_online, row.period_us) == (True, 1000)
+
+    def test_of_other_metrics_are_not_told(self):
+        state = state_of(4)
+        before = state.revision
+        state.set_periods(np.array([1, 1, 1, 1]))
+        changes = state.since(before, frozenset({"m2"}))
+        assert changes is not None
+        assert [row.id for row in changes.series] == [2]
+
+
 class TestSince:
     def test_rows_of_several_ticks_are_merged_with_min_max_and_count(self):
         state = state_of(2)
@@ -312,6 +385,13 @@ class Law(RuleBasedStateMachine):
         row = DeviceRow(slug, f"Device {number}", is_online, self.now_us, self.now_us)
         self.devices[number] = row
         self.state.set_devices([row])
+
+    @rule(data=st.data())
+    def periods_are_looked_at(self, data):
+        some = st.sampled_from([0, 1, 1000, 1100, 2000, 5_000_000])
+        count = len(self.state.series)
+        periods = data.draw(st.lists(some, min_size=count, max_size=count))
+        self.state.set_periods(np.array(periods, np.int64))
 
     # --- the client -----------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from django.utils import formats, timezone
@@ -11,29 +12,31 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from ..models import Device, DevicePresence
-from ..status import Link, Status, status_of
+from ..status import Facts, State, judge
+from ..times import us_of
 
+# Presence is written every few seconds: while a device speaks, its row is a little old.
+ROW_AGE_US = 5_000_000
 # The shapes of every page (ux): a word stands beside each, and colour is extra.
 SHAPES = {
-    Status.LIVE: '<circle cx="6" cy="6" r="5" fill="currentColor"/>',
-    Status.CONNECTED: '<circle cx="6" cy="6" r="5" fill="currentColor"/>',
-    Status.LATE: (
+    State.LIVE: '<circle cx="6" cy="6" r="5" fill="currentColor"/>',
+    State.LATE: (
         '<circle cx="6" cy="6" r="4.8" fill="none" stroke="currentColor"'
         ' stroke-width="2"/><path d="M6 1.5a4.5 4.5 0 0 1 0 9z" fill="currentColor"/>'
     ),
-    Status.OFFLINE: (
+    State.OFFLINE: (
         '<path d="M1.8 1.8l8.4 8.4M10.2 1.8l-8.4 8.4" fill="none"'
         ' stroke="currentColor" stroke-width="2.2" stroke-linecap="round"/>'
     ),
-    Status.NEW: (
+    State.NEW: (
         '<circle cx="6" cy="6" r="4.8" fill="none" stroke="currentColor"'
         ' stroke-width="1.8" stroke-dasharray="2 1.77"/>'
     ),
-    Status.PAUSED: (
+    State.PAUSED: (
         '<path d="M3.7 1.5v9M8.3 1.5v9" fill="none" stroke="currentColor"'
         ' stroke-width="2.2" stroke-linecap="round"/>'
     ),
-    Status.DISABLED: (
+    State.DISABLED: (
         '<circle cx="6" cy="6" r="4.8" fill="none" stroke="currentColor"'
         ' stroke-width="1.6"/><path d="M2.6 9.4l6.8-6.8" stroke="currentColor"'
         ' stroke-width="1.6"/>'
@@ -46,25 +49,35 @@ def presence_of(device: Device) -> DevicePresence | None:
     return getattr(device, "presence", None)
 
 
-def status_at(device: Device, now: datetime) -> Status:
-    """The status of a device whose presence is loaded."""
+def status_at(device: Device, now: datetime) -> State:
+    """The state of a device whose presence is loaded.
+
+    Of its readings the database knows late; that anything was heard is written every
+    few seconds, so that a device that speaks has as much more time.
+    """
     presence = presence_of(device)
-    link = Link()
-    if presence is not None:
-        link = Link(
-            presence.is_online,
-            _seconds(presence.changed_at, now),
-            _seconds(presence.last_seen_at, now),
-        )
-    return status_of(
-        link,
+    period = device.expected_period_seconds
+    facts = Facts(
         is_enabled=device.is_enabled,
         is_paused=device.is_paused,
-        expected_period_seconds=device.expected_period_seconds,
+        period_us=None if period is None else int(period * 1e6),
     )
+    now_us = us_of(now) or 0
+    if presence is not None:
+        seen_us = us_of(presence.last_seen_at)
+        facts = replace(
+            facts,
+            is_online=presence.is_online,
+            changed_us=us_of(presence.changed_at),
+            last_seen_us=seen_us,
+            last_reading_us=seen_us,
+        )
+    if not _has_ended(facts):
+        now_us -= ROW_AGE_US
+    return judge(facts, now_us).state
 
 
-def status_tag(status: Status) -> SafeString:
+def status_tag(status: State) -> SafeString:
     """Shape and word."""
     return format_html(
         '<span class="state state-{}"><svg class="icon" viewBox="0 0 12 12"'
@@ -100,5 +113,11 @@ def relative(moment: datetime, now: datetime) -> str:
     return _("%(age)s ago") % {"age": timesince(moment, now, depth=1)}
 
 
-def _seconds(moment: datetime | None, now: datetime) -> float | None:
-    return None if moment is None else (now - moment).total_seconds()
+def _has_ended(facts: Facts) -> bool:
+    """Whether it said nothing since its socket ended: the row is not old, but final."""
+    return (
+        not facts.is_online
+        and facts.changed_us is not None
+        and facts.last_seen_us is not None
+        and facts.last_seen_us <= facts.changed_us
+    )

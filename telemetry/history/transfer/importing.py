@@ -20,6 +20,7 @@ from ...protocol import clock, names
 from ...protocol.errors import quoted
 from .. import watermarks
 from ..heads import Heads
+from ..intervals import usual_intervals_us
 from ..journal import Gathered, Row, open_writer
 from ..models import TextReading
 from .incoming import (
@@ -188,12 +189,17 @@ class Importer:
         row = Row(self._writer, self._number + 1, clock.now_us(), gathered)
         patiently(row.write)
         self._number = row.number
-        self._heads.advance(
-            row.columns(),
+        columns = row.columns()
+        tick = self._heads.advance(
+            columns,
             gathered.texts,
             writer=row.writer,
             number=row.number,
             received_us=row.received_us,
+        )
+        # They all come at once: only their own times tell how often they were read.
+        self._heads.suppose_periods(
+            tick.series, usual_intervals_us(columns, tick.series)
         )
         self.committed += count
         self._unfolded += count

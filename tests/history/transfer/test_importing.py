@@ -68,6 +68,12 @@ def test_last_values_move_forward(transactional_db):
     assert not Writer.objects.filter(ended_at=None).exists()
 
 
+def test_how_often_its_readings_were_made_is_known_at_once(transactional_db):
+    lines = [f"pump,temp,2026-11-22T10:{minute:02}:00Z,20\n" for minute in range(30)]
+    imported("device,metric,time,value\n" + "".join(lines))
+    assert SeriesHead.objects.get().period_us == 60_000_000
+
+
 def test_what_was_thinned_out_is_refused(transactional_db):
     imported("device,metric,time,value\npump,temp,2026-11-22T10:00:00Z,20\n")
     SeriesHead.objects.update(raw_from_us=T)
