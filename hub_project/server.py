@@ -20,8 +20,10 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
 )
 from uvicorn.server import HANDLED_SIGNALS
 from websockets.frames import CloseCode, Frame
+from websockets.http11 import Request
 
 from telemetry import counters
+from telemetry.bus.socket import ROUND_TRIPS
 
 from . import memory
 from .logs import without_peers_faults
@@ -61,6 +63,9 @@ LAST_BYTES_SECONDS = 5.0
 # Ping after 20 s, gone after 20 more without an answer: less than the 60 s after
 # which proxies cut a silent connection.
 PING_SECONDS = 20.0
+# The first one comes soon, for the round trip that it measures; not among the first
+# messages, where some clients expect none.
+FIRST_PING_SECONDS = 5.0
 
 
 class HeadTooLarge(Exception):
@@ -234,6 +239,27 @@ class PatientSocketProtocol(WebSocketsSansIOProtocol):
     rest = b""
     parsed = 0
     frames_now = 0
+    # Who wants to know how long each ping took, in seconds.
+    listeners: tuple[()] | list[Callable[[float], None]] = ()
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.listeners = []
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions[ROUND_TRIPS] = self.listeners
+
+    def start_keepalive(self) -> None:
+        if self.ping_interval:
+            first = min(FIRST_PING_SECONDS, self.ping_interval)
+            self.ping_timer = self.loop.call_later(first, self.send_keepalive_ping)
+
+    def handle_pong(self, event: Frame) -> None:
+        is_awaited = self.pending_ping_payload is not None
+        super().handle_pong(event)
+        if is_awaited and self.pending_ping_payload is None:
+            for listener in self.listeners:
+                listener(self.last_ping_rtt)
 
     def expect_handshake(self) -> None:
         """All of the handshake's request has been received: answer what is none.
@@ -320,6 +346,7 @@ class PatientSocketProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         # Reading was paused, so this is an abort: none of it was acknowledged.
         self._drop_rest()
+        self.listeners = ()
         super().connection_lost(exc)
 
     async def run_asgi(self) -> None:
@@ -368,8 +395,8 @@ class HubServer(Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            memory.settle()
             self._on_started()
+            memory.settle()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:

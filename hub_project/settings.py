@@ -61,6 +61,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "telemetry.dashboard.kiosk_middleware.kiosk_middleware",
     "telemetry.dashboard.middleware.preferences_middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -146,6 +147,8 @@ CSRF_COOKIE_HTTPONLY = True
 # Another hub on the same machine, on another port, shares the cookie jar.
 SESSION_COOKIE_NAME = f"hub_session_{HUB_PORT}"
 CSRF_COOKIE_NAME = f"hub_csrf_{HUB_PORT}"
+# A screen that was opened by a link of its own (dashboard/kiosk.py).
+KIOSK_COOKIE_NAME = f"hub_kiosk_{HUB_PORT}"
 SECURE_HSTS_SECONDS = 31_536_000 if _address.is_secure else 0
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -162,6 +165,9 @@ CONTENT_SECURITY_POLICY = {
         "form-action": [SELF],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
+        # Not report-to: browsers would wait a minute with it, send nothing without
+        # TLS, and then ignore this one too.
+        "report-uri": "/csp",
     }
 }
 

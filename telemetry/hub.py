@@ -10,12 +10,14 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from . import conf
 from .bus.switchboard import Switchboard
+from .devices.events import Events
 from .devices.presence import Presence
 from .devices.registry import Registry
+from .devices.tallies import Tallies, seconds_to_hour
 from .history.heads import HeadRow, Heads
 from .history.raw_from import RawFrom
 from .history.room import Room
@@ -23,7 +25,9 @@ from .history.tail import Tail
 from .history.upkeep import Upkeep
 from .ingest.door import Door
 from .ingest.pipeline import Pipeline
+from .live.echo import LinkChecks
 from .live.feed import Feed
+from .protocol import clock
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +37,17 @@ class Hub:
 
     def __init__(self) -> None:
         limits = conf.limits()
-        self.registry = Registry(limits)
-        self.presence = Presence()
+        self.events = Events(
+            int(conf.value("EVENTS_PER_MINUTE")), int(conf.value("EVENTS_HELD"))
+        )
+        self.tallies = Tallies(int(conf.value("QUALITY_HELD")))
+        self.registry = Registry(limits, self.events)
+        self.presence = Presence(self.events, self.tallies)
         self.heads = Heads()
         self.tail = Tail(int(conf.value("TAIL_READINGS")))
         self.switchboard = Switchboard()
         self.feed = Feed(self.registry, self.presence, self.heads, self.switchboard)
+        self.link_checks = LinkChecks(int(conf.value("ECHO_SOCKETS")))
         self.pipeline = Pipeline(
             self.heads,
             self.tail,
@@ -51,7 +60,13 @@ class Hub:
             int(conf.value("JOURNAL_BYTES")), int(conf.value("DISK_RESERVE_BYTES"))
         )
         self.door = Door(
-            self.registry, self.presence, self.heads, self.pipeline, self.room, limits
+            self.registry,
+            self.presence,
+            self.heads,
+            self.pipeline,
+            self.room,
+            limits,
+            self.tallies,
         )
         self.upkeep = Upkeep(
             self.tail,
@@ -78,6 +93,8 @@ class Hub:
         self.upkeep.start()
         self._tasks = [
             loop.create_task(self._write_presence(), name="presence"),
+            loop.create_task(self._write_events(), name="events"),
+            loop.create_task(self._write_tallies(), name="tallies"),
             loop.create_task(self._load_tail(), name="tail"),
         ]
 
@@ -96,10 +113,13 @@ class Hub:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.link_checks.dismiss()
         await self.feed.stop()
         await self.switchboard.stop()
         if is_drained:
             await _without_database_errors(self.presence.flush())
+            await _without_database_errors(self.events.flush())
+            await _without_database_errors(self.tallies.flush())
         await self.registry.stop()
 
     def troubles(self) -> list[str]:
@@ -124,6 +144,17 @@ class Hub:
             await asyncio.sleep(conf.value("PRESENCE_SECONDS"))
             await _without_database_errors(self.presence.flush())
 
+    async def _write_events(self) -> None:
+        while True:
+            await asyncio.sleep(conf.value("PRESENCE_SECONDS"))
+            await _without_database_errors(self.events.flush())
+
+    async def _write_tallies(self) -> None:
+        while True:
+            to_hour = seconds_to_hour(clock.now_us())
+            await asyncio.sleep(min(conf.value("QUALITY_SECONDS"), to_hour))
+            await _without_database_errors(self.tallies.flush())
+
     async def _load_tail(self) -> None:
         # In the background, on a thread of its own: until it is loaded, reading
         # goes to the journal.
@@ -143,5 +174,5 @@ async def _without_database_errors(work: Awaitable[None]) -> None:
     """Do without what can be done again later, when the database is away."""
     try:
         await work
-    except DatabaseError as error:
+    except (DatabaseError, InterfaceError) as error:
         logger.warning("the database is away: %s", error)

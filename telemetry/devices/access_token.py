@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -53,3 +55,13 @@ class AccessToken(Changed):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def shown_prefix(self) -> str:
+        """What lists and logs call it."""
+        return f"hubt_{self.prefix}_…"
+
+    def is_usable(self, now: datetime) -> bool:
+        """Whether it still opens anything; its user's own end is asked of the user."""
+        is_over = self.expires_at is not None and self.expires_at <= now
+        return self.revoked_at is None and not is_over

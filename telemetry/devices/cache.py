@@ -27,6 +27,8 @@ class Cache:
         self._group_rows: dict[int, GroupRow] = {}
         # Prefixes whose end has not been told yet.
         self._expiring: set[str] = set()
+        # What people edited of the devices that were held, by the fields' names.
+        self._edits: dict[int, frozenset[str]] = {}
 
     def interest(self) -> Interest:
         """A copy of what is held, for another thread to compare with."""
@@ -82,6 +84,11 @@ class Cache:
         keys = {key.device_id for key in found.credentials if self._apply_key(key)}
         return Change(frozenset(devices), frozenset(groups), frozenset(keys))
 
+    def take_edits(self) -> dict[int, frozenset[str]]:
+        """The names of the fields that people edited since the last call."""
+        edits, self._edits = self._edits, {}
+        return edits
+
     def expired(self, now_us: int) -> frozenset[int]:
         """Devices of the keys that have ended since the last call."""
         ended = [p for p in self._expiring if not self.credentials[p].is_usable(now_us)]
@@ -109,6 +116,8 @@ class Cache:
             self._forget(held)
         else:
             self._forget(held)
+            if fields := held.edited_fields(new):
+                self._edits[pk] = fields
             held.become(new)
             self._hold(held)
         return True

@@ -3,7 +3,7 @@
 A key is `hub_` + 8 characters of prefix + `_` + 256 random bits; the database keeps
 the prefix, to find the row, and the SHA-256 of the whole key. 256 random bits need
 no slow hash: PBKDF2 would cost a reconnecting fleet minutes of CPU, and guards only
-secrets that people made up.
+secrets that people made up. Access tokens (tokens.py) are secrets of the same kind.
 """
 
 from __future__ import annotations
@@ -36,12 +36,17 @@ def issue(
 
     The key is in the answer and nowhere else: it can be shown once.
     """
-    prefix = "".join(secrets.choice(PREFIX_ALPHABET) for _ in range(PREFIX_CHARACTERS))
-    key = f"hub_{prefix}_{secrets.token_urlsafe(SECRET_BYTES)}"
+    prefix, key = new_secret("hub")
     credential = Credential.objects.create(
-        device=device, prefix=prefix, sha256=_digest(key), expires_at=expires_at
+        device=device, prefix=prefix, sha256=digest(key), expires_at=expires_at
     )
     return credential, key
+
+
+def new_secret(form: str) -> tuple[str, str]:
+    """A prefix, and a secret `<form>_<prefix>_<256 random bits>`."""
+    prefix = "".join(secrets.choice(PREFIX_ALPHABET) for _ in range(PREFIX_CHARACTERS))
+    return prefix, f"{form}_{prefix}_{secrets.token_urlsafe(SECRET_BYTES)}"
 
 
 def revoke(credential: Credential) -> bool:
@@ -68,9 +73,16 @@ def matches(key: str, sha256: bytes | None) -> bool:
 
     Takes the same time and the same path for a known and an unknown prefix.
     """
-    is_same = hmac.compare_digest(_digest(key), NOBODY if sha256 is None else sha256)
+    return is_digest(digest(key), sha256)
+
+
+def is_digest(given: bytes, sha256: bytes | None) -> bool:
+    """The same of what was hashed already."""
+    is_same = hmac.compare_digest(given, NOBODY if sha256 is None else sha256)
     return is_same and sha256 is not None
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+@sensitive_variables("secret")
+def digest(secret: str) -> bytes:
+    """What the database keeps of a secret."""
+    return hashlib.sha256(secret.encode()).digest()

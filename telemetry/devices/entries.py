@@ -9,6 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# Of a device, what the forms of the admin change.
+EDITED = (
+    *("slug", "name", "is_enabled", "is_paused", "expected_period_seconds"),
+    "groups",
+)
+
 
 @dataclass(slots=True)
 class SeriesEntry:
@@ -20,6 +26,16 @@ class SeriesEntry:
     unit: str
     label: str
     decimals: int | None
+
+    def has_only_gained(self, new: SeriesEntry | None) -> bool:
+        """Whether `new` has all that this one says, and perhaps more."""
+        if new is None or (self.id, self.kind) != (new.id, new.kind):
+            return False
+        return (
+            self.unit in ("", new.unit)
+            and self.label in ("", new.label)
+            and self.decimals in (None, new.decimals)
+        )
 
 
 @dataclass(slots=True)
@@ -37,6 +53,17 @@ class DeviceEntry:
     firmware: str = ""
     groups: frozenset[str] = frozenset()
     series: Mapping[str, SeriesEntry] = field(default_factory=dict)
+
+    def edited_fields(self, new: DeviceEntry) -> frozenset[str]:
+        """The names of what differs because people edited it.
+
+        Firmware, new series and what was empty of a series are the device's own word.
+        """
+        names = {name for name in EDITED if getattr(self, name) != getattr(new, name)}
+        for name, held in self.series.items():
+            if not held.has_only_gained(new.series.get(name)):
+                names.add("series")
+        return frozenset(names)
 
     def become(self, other: DeviceEntry) -> None:
         """Take over what `other` says of the same device."""

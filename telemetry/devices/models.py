@@ -11,6 +11,7 @@ import zoneinfo
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
@@ -120,12 +121,27 @@ metric_name_validator = RegexValidator(
 )
 
 
+def _end_tokens_of(groups: Iterable[models.Model]) -> None:
+    """End the access tokens that are for these device groups alone.
+
+    One of a script would see all that its user sees, once it has no group left.
+    """
+    tokens = apps.get_model("telemetry", "AccessToken").objects
+    gone = [group.pk for group in groups]
+    others = DeviceGroup.objects.exclude(pk__in=gone)
+    ending = tokens.filter(revoked_at=None, groups__in=gone).exclude(groups__in=others)
+    ids = list(ending.order_by().values_list("pk", flat=True))
+    tokens.filter(pk__in=ids).update(revoked_at=timezone.now())
+
+
 class DeviceGroupQuerySet(ChangedQuerySet[M]):
     """Deleting a group tells its devices, which outlive it."""
 
     def delete(self) -> tuple[int, dict[str, int]]:
         with transaction.atomic():
-            Device.objects.filter(groups__in=list(self)).update()
+            groups = list(self)
+            Device.objects.filter(groups__in=groups).update()
+            _end_tokens_of(groups)
             return super().delete()
 
     delete.queryset_only = True  # type: ignore[attr-defined]
@@ -175,6 +191,7 @@ class DeviceGroup(Changed):
         with transaction.atomic(using=using):
             # The row goes, so its devices have to say that something changed.
             self.devices.update()
+            _end_tokens_of([self])
             return super().delete(using=using, keep_parents=keep_parents)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from django.db import DatabaseError, IntegrityError
 
@@ -24,6 +25,13 @@ WRITTEN = [
     *("close_code", "address", "skew_ms"),
 ]
 Listener = Callable[[Collection[int]], None]
+
+
+class Watcher(Protocol):
+    """Who writes down every socket of every device: events, statistics."""
+
+    def connected(self, device_id: int, address: str, now_us: int) -> None: ...
+    def disconnected(self, device_id: int, code: int, now_us: int) -> None: ...
 
 
 @dataclass(slots=True)
@@ -52,7 +60,8 @@ UNSEEN = PresenceEntry()
 class Presence:
     """The presence of all devices, one object a process."""
 
-    def __init__(self) -> None:
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
         self._entries: dict[int, PresenceEntry] = {}
         self._unwritten: set[int] = set()
         self._listeners: list[Listener] = []
@@ -67,6 +76,8 @@ class Presence:
 
     def connect(self, device_id: int, address: str, now_us: int) -> None:
         """A socket of the device has opened."""
+        for watcher in self._watchers:
+            watcher.connected(device_id, address, now_us)
         entry = self._entry(device_id)
         entry.sockets += 1
         entry.address = address[:ADDRESS_CHARACTERS]
@@ -78,6 +89,8 @@ class Presence:
 
     def disconnect(self, device_id: int, close_code: int, now_us: int) -> None:
         """A socket of the device has ended; it is offline if it was the last one."""
+        for watcher in self._watchers:
+            watcher.disconnected(device_id, close_code, now_us)
         entry = self._entry(device_id)
         entry.sockets = max(0, entry.sockets - 1)
         if entry.sockets == 0 and entry.is_online:
@@ -113,6 +126,8 @@ class Presence:
                 entry.is_online, entry.close_code = False, ABNORMAL
                 entry.changed_us = entry.last_seen_us or now_us()
                 self._unwritten.add(device_id)
+                for watcher in self._watchers:
+                    watcher.disconnected(device_id, ABNORMAL, entry.changed_us)
             self._entries[device_id] = entry
 
     async def flush(self) -> None:

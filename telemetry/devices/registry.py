@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -24,7 +24,7 @@ from ..protocol.clock import now_us
 from ..protocol.errors import Forbidden, Unauthorized
 from ..protocol.limits import Limits
 from ..threads import on_database_thread
-from . import changes, credentials, rows, series
+from . import changes, credentials, events, rows, series
 from .allowance import Allowance
 from .cache import Cache
 from .entries import Change, CredentialEntry, DeviceEntry, GroupEntry, SeriesWanted
@@ -43,7 +43,11 @@ FIRMWARE_CHARACTERS = 64
 class Registry:
     """The cache that sockets ask, one a process."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, noted: events.Events | None = None
+    ) -> None:
+        # Where to write down what happens to devices; None: nowhere.
+        self._noted = noted
         self._cache = Cache()
         self._allowance = Allowance(limits or conf.limits())
         self._logins = Gather(self._read_logins)
@@ -146,6 +150,8 @@ class Registry:
         told = series.clean(firmware, FIRMWARE_CHARACTERS)
         if told and told != device.firmware:
             await on_database_thread(_write_firmware, device.id, told)
+            if self._noted is not None:
+                self._noted.firmware(device.id, device.firmware, told)
             device.firmware = told
 
     def device(self, device_id: int) -> DeviceEntry | None:
@@ -189,6 +195,9 @@ class Registry:
             if found.has_news:
                 self._news_at = time.monotonic()
             change = self._cache.apply(found)
+            if self._noted is not None:
+                for device_id, fields in self._cache.take_edits().items():
+                    self._noted.config_changed(device_id, fields)
             if ended := self._cache.expired(now_us()):
                 keys = change.credentials | ended
                 change = Change(change.devices, change.groups, keys)
@@ -272,8 +281,10 @@ def _write_last_used(used: Mapping[int, int]) -> None:
     at = datetime_of(max(used.values()))
     for part in rows.slices(used.keys()):
         keys = Credential.objects.filter(pk__in=part)
-        # Being used is no edit: nobody has to read the row again.
-        keys.update(last_used_at=at, changed_at=F("changed_at"))
+        with transaction.atomic():
+            events.note_first_uses(part, at)
+            # Being used is no edit: nobody has to read the row again.
+            keys.update(last_used_at=at, changed_at=F("changed_at"))
 
 
 def _write_firmware(device_id: int, firmware: str) -> None:

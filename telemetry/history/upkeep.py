@@ -21,7 +21,7 @@ from ..protocol import clock
 from . import seal, space
 from .heads import HeadRow, head_rows, read_raw_from
 from .journal import READING_BYTES, to_us
-from .keeping import removal, retention
+from .keeping import records, removal, retention
 from .lease import Held, LeaseLost, claimed, current_token
 from .models import SeriesHead, Writer
 from .raw_from import RawFrom
@@ -235,4 +235,5 @@ class Upkeep:
 
     def _steps(self, held: Held) -> Iterator[None]:
         yield from removal.steps(held)
+        yield from records.steps(held)
         yield from retention.steps(held)

@@ -93,7 +93,7 @@ class DeviceConsumer(SessionSocket):
     ) -> None:
         self.door.heard(device.id)
         seq = message.seq
-        if seq is not None and not self._is_new(seq):
+        if seq is not None and not self._is_new(device, seq):
             return
         batches.check_shape(message, self.limits)
         await self._wait_for_the_turn()
@@ -126,17 +126,17 @@ class DeviceConsumer(SessionSocket):
         if self.door.why_closed is not None:
             await self._wait_at_the_door()
 
-    def _is_new(self, seq: int) -> bool:
+    def _is_new(self, device: DeviceEntry, seq: int) -> bool:
         """Whether a batch of this number is to be stored; else it is answered here."""
         if self.session is None:
             raise BadRequest(
                 "expected a “hello” that names a “session” before “seq”, got none"
             )
-        if seq <= self.acked and seq >= 1:
-            self.post(Ack(seq=self.acked))
-            return False
         if 1 <= seq <= self.submitted:
-            return False  # On its way; its ack comes.
+            self.door.tallies.of(device.id).sent_again += 1
+            if seq <= self.acked:
+                self.post(Ack(seq=self.acked))
+            return False  # Else it is on its way; its ack comes.
         if len(self.unacked) >= self.limits.window:
             self.bye(close_codes.WINDOW, after_ms=30_000)
             return False
@@ -175,8 +175,11 @@ class DeviceConsumer(SessionSocket):
 
     def _submit(self, device: DeviceEntry, batch: Batch, seq: int | None) -> None:
         refused = batch.refused
+        tally = self.door.tallies.of(device.id)
+        tally.readings += len(batch)
         if refused is not None and refused.count:
             count_refused(refused)
+            tally.rejected += refused.count
         if len(batch):
             self.errors = 0  # It is not nothing but garbage.
         if seq is None or self.session is None:
@@ -187,6 +190,7 @@ class DeviceConsumer(SessionSocket):
             return
         if seq > self.submitted + 1:
             counters.SEQ_HOLES.inc(seq - self.submitted - 1)
+            tally.left_out(seq - self.submitted - 1)
         self.submitted = seq
         self.unacked.append(seq)
         if refused is not None and refused.count:
@@ -231,6 +235,8 @@ class DeviceConsumer(SessionSocket):
         refusals = Refusals()
         refusals.add(seq, None, None, reason)
         counters.REJECTED.labels(reason=reason).inc()
+        if self.device is not None:
+            self.door.tallies.of(self.device.id).rejected += 1
         if seq is not None:
             # Later batches may have theirs already; the next ack looks at the first.
             insort(self.refusals, (seq, refusals), key=itemgetter(0))
@@ -261,7 +267,7 @@ class DeviceConsumer(SessionSocket):
         # an ack of this one would cover them.
         if self.is_closing or self.door.is_draining:
             return
-        if seq is None or not self._is_new(seq):
+        if seq is None or not self._is_new(device, seq):
             return
         if isinstance(error, Unsupported):
             self.post_error(error)

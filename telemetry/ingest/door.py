@@ -20,6 +20,7 @@ from ..devices.auth_limit import AuthLimit
 from ..devices.entries import Change, DeviceEntry, SeriesWanted
 from ..devices.presence import Presence
 from ..devices.registry import Registry
+from ..devices.tallies import Tallies
 from ..history.heads import Heads
 from ..history.journal import Mark
 from ..history.raw_from import RawFrom
@@ -72,8 +73,10 @@ class Door:
         pipeline: Pipeline,
         room: Room,
         limits: Limits,
+        tallies: Tallies | None = None,
     ) -> None:
         self.registry = registry
+        self.tallies = tallies or Tallies()
         self.presence = presence
         self.pipeline = pipeline
         self.limits = limits

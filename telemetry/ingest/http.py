@@ -213,12 +213,17 @@ async def _store(
     if any(upload.is_lost for upload in uploads):
         raise Busy("expected to store the readings, but the hub is stopping")
     rejected = [each for upload in uploads for each in upload.rejected]
+    accepted = sum(upload.accepted for upload in uploads)
+    rejected_count = sum(upload.rejected_count for upload in uploads)
+    tally = door.tallies.of(device.id)
+    tally.readings += accepted
+    tally.rejected += rejected_count
     return _answer(
         200,
         {
-            "accepted": sum(upload.accepted for upload in uploads),
+            "accepted": accepted,
             "rejected": rejected[: batches.LISTED_REJECTIONS],
-            "rejected_count": sum(upload.rejected_count for upload in uploads),
+            "rejected_count": rejected_count,
         },
     )
 

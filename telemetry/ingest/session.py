@@ -76,6 +76,7 @@ class SessionSocket(HubSocket):
             subprotocol=coding.subprotocol if coding and offered else None
         )
         self.door.join(self)
+        self.listen_for_round_trips(self._on_round_trip)
         if coding is None:
             self.bye(close_codes.NO_SUBPROTOCOL)
             return
@@ -209,6 +210,10 @@ class SessionSocket(HubSocket):
         if ping.echo is not UNSET:
             pong.echo = ping.echo
         self.post(pong)
+
+    def _on_round_trip(self, seconds: float) -> None:
+        if self.device is not None:
+            self.door.tallies.of(self.device.id).took(seconds)
 
     async def hold(self, waiting: Awaitable[T]) -> T:
         try:

@@ -13,24 +13,24 @@ from typing import Protocol
 from .. import conf
 from ..devices.gather import Gather
 from ..threads import on_database_thread
-from .people import Person, find_people
+from .people import Claim, Person, find_people
 
 logger = logging.getLogger(__name__)
 
 FAREWELL_SECONDS = 1.0
 
 
-async def _find(session_keys: list[str]) -> Mapping[str, Person]:
-    return await on_database_thread(find_people, session_keys)
+async def _find(claims: list[Claim]) -> Mapping[Claim, Person]:
+    return await on_database_thread(find_people, claims)
 
 
 class Seat(Protocol):
     """An open socket, as the audience sees it."""
 
     @property
-    def session_key(self) -> str: ...
+    def claim(self) -> Claim | None: ...
     async def take_person(self, person: Person | None) -> None:
-        """What its user may see now; None: the session has ended."""
+        """What its user may see now; None: the session or token has ended."""
 
     def bye(self, code: int, reason: str = "", after_ms: int = 0) -> None: ...
     async def sent(self) -> None: ...
@@ -42,7 +42,7 @@ class Audience:
     def __init__(self) -> None:
         self._seats: set[Seat] = set()
         # A thousand pages that come back at once are a few queries.
-        self._arrivals: Gather[str, Person] = Gather(_find)
+        self._arrivals: Gather[Claim, Person] = Gather(_find)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -55,12 +55,12 @@ class Audience:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def identify(self, session_key: str) -> Person | None:
-        """Who is behind a session now; None: it does not hold."""
-        return await self._arrivals.get(session_key)
+    async def identify(self, claim: Claim) -> Person | None:
+        """Who is behind a session or token now; None: it does not hold."""
+        return await self._arrivals.get(claim)
 
     def join(self, seat: Seat) -> None:
-        """A socket whose session holds is open."""
+        """A socket whose claim holds is open."""
         self._seats.add(seat)
 
     def leave(self, seat: Seat) -> None:
@@ -82,16 +82,16 @@ class Audience:
     async def check(self) -> None:
         """Look once: sockets that may no longer see are told."""
         seats = list(self._seats)
-        keys = {seat.session_key for seat in seats}
-        if not keys:
+        claims = {seat.claim for seat in seats if seat.claim is not None}
+        if not seats:
             return
-        people = await on_database_thread(find_people, keys)
+        people = await on_database_thread(find_people, claims)
         failures = []
         for seat in seats:
             if seat not in self._seats:
                 continue
             try:
-                await seat.take_person(people.get(seat.session_key))
+                await seat.take_person(people.get(seat.claim) if seat.claim else None)
             except Exception as error:
                 # The edge of the process: those after it have to hear of it too.
                 failures.append(error)

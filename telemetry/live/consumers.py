@@ -1,7 +1,8 @@
 """The browsers' socket `/ws/live`: what it says and hears (protocol.md, Browsers).
 
-Session and origin are checked at the handshake; what may be followed, at every
-`subscribe` and every few seconds by the audience.
+Session (or a screen's cookie) and origin are checked at the handshake, a script's token
+at `hello`; what may be followed, at every `subscribe` and every few seconds by the
+audience.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from django.conf import settings
 
 from .. import conf, counters
 from ..bus.socket import HubSocket, error_message, size_of
+from ..devices import tokens
 from ..devices.access import Topics
+from ..devices.access_token import TokenKind
 from ..protocol import close_codes
 from ..protocol.clock import now_us, to_ms
 from ..protocol.codec import LIVE, LIVE_SUBPROTOCOL, Frame, decode_from_browser
@@ -25,7 +28,6 @@ from ..protocol.errors import (
     Conflict,
     ProtocolError,
     TooLarge,
-    Unsupported,
 )
 from ..protocol.messages import (
     LiveAck,
@@ -41,7 +43,7 @@ from ..protocol.messages import (
 from .feed import Feed
 from .members import device_topic, is_topic, slug_of_device
 from .origin import is_allowed, origins_of
-from .people import Person, session_key_of
+from .people import Claim, Person, claims_of
 from .subscription import UNACKED_FRAMES, LostReason, Subscription
 from .watched import Watched
 
@@ -67,7 +69,7 @@ class LiveConsumer(HubSocket):
         hub: LiveHub = self.scope["telemetry.hub"]
         self._feed = hub.feed
         self._limits = conf.limits()
-        self.session_key = ""
+        self.claim: Claim | None = None
         self._person: Person | None = None
         self._interval_ms: int | None = None
         self._subscriptions: dict[str, Subscription] = {}
@@ -89,18 +91,25 @@ class LiveConsumer(HubSocket):
     async def _identify(self) -> None:
         headers = self.scope["headers"]
         origins = origins_of(headers)
-        key = session_key_of(headers)
-        if origins or key is not None:
+        claims = claims_of(headers)
+        if origins or claims:
             # A browser. Without an Origin the cookie alone proves nothing.
             if not is_allowed(origins, settings.HUB_ORIGINS):
                 self.bye(close_codes.FORBIDDEN)
                 return
-            self._person = await self._feed.audience.identify(key) if key else None
-            if self._person is None:
-                self.bye(close_codes.UNAUTHORIZED)
-                return
-            self.session_key = key or ""
-            self._feed.audience.join(self)
+            for claim in claims:
+                if await self._enter(claim):
+                    return
+            self.bye(close_codes.UNAUTHORIZED)
+
+    async def _enter(self, claim: Claim) -> bool:
+        """Whether the claim holds: then its rights are looked at from now on."""
+        person = await self._feed.audience.identify(claim)
+        if person is None or self.is_closing:
+            return False
+        self._person, self.claim = person, claim
+        self._feed.audience.join(self)
+        return True
 
     def closed(self) -> None:
         counters.SOCKETS.labels(kind="live").dec()
@@ -130,7 +139,7 @@ class LiveConsumer(HubSocket):
     async def _on_message(self, frame: Frame) -> None:
         message = decode_from_browser(frame, self._limits.json_depth)
         if isinstance(message, LiveHello):
-            self._on_hello(message)
+            await self._on_hello(message)
         elif self._person is None:
             self.bye(close_codes.UNAUTHORIZED)
         elif isinstance(message, Ping):
@@ -144,15 +153,11 @@ class LiveConsumer(HubSocket):
             for topic in message.groups:
                 self._drop(topic)
 
-    def _on_hello(self, message: LiveHello) -> None:
+    async def _on_hello(self, message: LiveHello) -> None:
         if message.token is not None:
-            self._complain(
-                Unsupported("expected a session: access tokens do not exist yet")
-            )
+            await self._take_token(message.token)
         if self._person is None:
             self.bye(close_codes.UNAUTHORIZED)
-            return
-        if message.token is not None:
             return
         if self._interval_ms is not None:
             raise Conflict("expected one hello, got a second one")
@@ -176,6 +181,13 @@ class LiveConsumer(HubSocket):
             )
         )
 
+    async def _take_token(self, secret: str) -> None:
+        if self._person is not None:
+            raise Conflict("expected a session or one token, got another token")
+        claim = tokens.claim_of(secret, TokenKind.SCRIPT)
+        if claim is not None:
+            await self._enter(claim)
+
     def _on_ack(self, ack: LiveAck) -> None:
         subscription = self._subscriptions.get(ack.group)
         # It may have been taken away while the ack was on its way.
@@ -196,7 +208,9 @@ class LiveConsumer(HubSocket):
             ),
         ]
         # Rights may have been given or taken since the last look.
-        await self.take_person(await self._feed.audience.identify(self.session_key))
+        claim = self.claim
+        if claim is not None:
+            await self.take_person(await self._feed.audience.identify(claim))
         found: dict[str, Watched] = {}
         for topic in asked:
             # At each await the audience may take the person away, or their rights.
@@ -275,7 +289,7 @@ class LiveConsumer(HubSocket):
     # --- what is taken away ---------------------------------------------------------
 
     async def take_person(self, person: Person | None) -> None:
-        """What the user may see now; None: the session has ended."""
+        """What the user may see now; None: the session or token has ended."""
         if person is None or self._person is None or person.id != self._person.id:
             self._person = None
             self._drop_all()

@@ -1,4 +1,4 @@
-"""Who sits behind a browser's session, and whether it still holds.
+"""Who sits behind a browser's session, a screen's link or a script's token.
 
 The same look for one socket at its handshake and for all open sockets together:
 a constant number of queries for 500 of them. Runs on the database thread.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.conf import settings
 from django.contrib.auth import (
@@ -24,22 +24,44 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from ..devices.access import NOTHING, Topics, visible_topics
+from ..devices import kiosk_cookie, tokens
+from ..devices.access import NOTHING, Topics, token_topics, visible_topics
 
 SLICE = 500
+
+Headers: TypeAlias = Collection[tuple[bytes, bytes]]
+# What a socket shows of itself: the key of a session, or a claim to a token.
+Claim: TypeAlias = str | tokens.Claim
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A signed-in user and what they may follow, as of one look."""
+    """A user, signed in or by a token, and what may be followed, as of one look."""
 
     id: int
     name: str
     topics: Topics
 
 
-def session_key_of(headers: Collection[tuple[bytes, bytes]]) -> str | None:
+def session_key_of(headers: Headers) -> str | None:
     """The session key that a handshake's cookies carry."""
+    return _cookie(headers, settings.SESSION_COOKIE_NAME)
+
+
+def claims_of(headers: Headers) -> list[Claim]:
+    """What a handshake's cookies claim: the session first, then a screen's link.
+
+    Somebody who is signed in stays who they are, whatever link they tried out.
+    """
+    screen = _cookie(headers, settings.KIOSK_COOKIE_NAME)
+    claims = [
+        session_key_of(headers),
+        None if screen is None else kiosk_cookie.read(screen),
+    ]
+    return [claim for claim in claims if claim is not None]
+
+
+def _cookie(headers: Headers, cookie: str) -> str | None:
     for name, value in headers:
         if name != b"cookie":
             continue
@@ -47,16 +69,23 @@ def session_key_of(headers: Collection[tuple[bytes, bytes]]) -> str | None:
             cookies = SimpleCookie(value.decode("latin-1"))
         except CookieError:
             continue
-        if settings.SESSION_COOKIE_NAME in cookies:
-            return cookies[settings.SESSION_COOKIE_NAME].value
+        if cookie in cookies:
+            return cookies[cookie].value
     return None
 
 
-def find_people(session_keys: Collection[str]) -> dict[str, Person]:
-    """The active user of each session that holds; the others are left out.
+def find_people(claims: Collection[Claim]) -> dict[Claim, Person]:
+    """The active user of each claim that holds; the others are left out.
 
-    A session ends by log-out, age, a changed password, or its user's deactivation.
+    A session ends by log-out, age, a changed password, or its user's deactivation;
+    a token by its revocation or expiry, or its user's deactivation.
     """
+    sessions = {claim for claim in claims if isinstance(claim, str)}
+    shown = {claim for claim in claims if not isinstance(claim, str)}
+    return _by_session(sessions) | _by_token(shown)
+
+
+def _by_session(session_keys: Collection[str]) -> dict[Claim, Person]:
     sessions = _read_sessions(session_keys)
     users = _read_users({_user_id(session) for session in sessions.values()})
     holds = {
@@ -68,6 +97,15 @@ def find_people(session_keys: Collection[str]) -> dict[str, Person]:
     return {
         key: Person(user.pk, user.get_username(), topics.get(user.pk, NOTHING))
         for key, user in holds.items()
+    }
+
+
+def _by_token(claims: Collection[tokens.Claim]) -> dict[Claim, Person]:
+    found = tokens.find(claims)
+    topics = token_topics(list(found.values()))
+    return {
+        claim: Person(token.user_id, token.name, topics[token.pk])
+        for claim, token in found.items()
     }
 
 

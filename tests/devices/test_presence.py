@@ -59,8 +59,49 @@ class TestMemory:
         assert heard == [[1, 2], [1], [1]]
 
 
+class Watching:
+    """Who writes down every socket."""
+
+    def __init__(self):
+        self.seen = []
+
+    def connected(self, device_id, address, now_us):
+        self.seen.append((device_id, address, now_us))
+
+    def disconnected(self, device_id, code, now_us):
+        self.seen.append((device_id, code, now_us))
+
+
+def test_watchers_see_every_socket_come_and_go():
+    watchers = Watching(), Watching()
+    presence = Presence(*watchers)
+    presence.connect(7, "a", NOW)
+    presence.connect(7, "b", NOW + 1)
+    presence.disconnect(7, 4409, NOW + 2)
+    presence.heard([7], NOW + 3)
+    presence.disconnect(7, 1000, NOW + 4)
+    for watcher in watchers:
+        assert watcher.seen == [
+            *((7, "a", NOW), (7, "b", NOW + 1)),
+            *((7, 4409, NOW + 2), (7, 1000, NOW + 4)),
+        ]
+
+
 @pytest.mark.django_db(transaction=True)
 class TestDatabase:
+    async def test_watchers_see_what_a_dead_process_left(self, presence, boiler):
+        presence.connect(boiler.id, "", NOW)
+        presence.heard([boiler.id], NOW + SECOND)
+        await presence.flush()
+        watcher = Watching()
+        await Presence(watcher).load()
+        later = Presence(watcher)
+        assert watcher.seen == [(boiler.id, ABNORMAL, NOW + SECOND)]
+        presence.disconnect(boiler.id, 1000, NOW + SECOND)
+        await presence.flush()
+        await later.load()
+        assert len(watcher.seen) == 1
+
     async def test_is_written_and_read_again(self, presence, boiler):
         presence.connect(boiler.id, "10.0.0.7", NOW)
         presence.heard([boiler.id], NOW + 123_456)

@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from django.db import OperationalError, connection
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from telemetry.devices import changes, credentials, registry, rows, series
 from telemetry.devices.changes import Interest, Mark
 from telemetry.devices.entries import Change, SeriesWanted
+from telemetry.devices.events import Events
 from telemetry.devices.models import (
     Credential,
     Device,
@@ -26,6 +28,7 @@ from telemetry.devices.models import (
     Metric,
     Series,
 )
+from telemetry.devices.records import DeviceEvent
 from telemetry.devices.registry import Registry
 from telemetry.protocol.errors import Forbidden, Unauthorized
 from telemetry.protocol.limits import Limits
@@ -629,6 +632,73 @@ async def test_the_firmware_of_a_hello_is_kept_and_is_no_edit(hub, boiler, key):
     row = await do(Device.objects.get)
     assert row.firmware == device.firmware == ("1.4.2" + "x" * 99)[:64]
     assert row.changed_at == boiler.changed_at or not await hub.refresh()
+
+
+class Noted:
+    """What was told of devices."""
+
+    def __init__(self):
+        self.told = []
+
+    def firmware(self, device_id, before, after):
+        self.told.append((device_id, "firmware", before, after))
+
+    def config_changed(self, device_id, fields):
+        self.told.append((device_id, "config", *sorted(fields)))
+
+
+class TestNoted:
+    @pytest.fixture
+    async def noted(self):
+        made = Registry(Limits(), cast(Events, Noted()))
+        yield made
+        await made.stop()
+
+    async def test_edits_are_told_with_their_fields_once(self, noted, boiler, key):
+        await noted.authenticate(key)
+        await noted.refresh()
+        assert noted._noted.told == []
+        await do(Device.objects.update, name="B", expected_period_seconds=5.0)
+        await noted.refresh()
+        await noted.refresh()
+        edit = (boiler.pk, "config", "expected_period_seconds", "name")
+        assert noted._noted.told == [edit]
+
+    async def test_what_nobody_holds_and_what_a_device_says_is_no_edit(
+        self, noted, boiler, key
+    ):
+        await do(Device.objects.update, name="B")
+        await noted.refresh()
+        device = await noted.authenticate(key)
+        await noted.report_firmware(device, "1.4.1")
+        await noted.report_firmware(device, "1.4.1")
+        await noted.report_firmware(device, "1.4.2")
+        await noted.ensure_series(device, [SeriesWanted("temp", "number")])
+        await noted.refresh()
+        assert noted._noted.told == [
+            (boiler.pk, "firmware", "", "1.4.1"),
+            (boiler.pk, "firmware", "1.4.1", "1.4.2"),
+        ]
+
+    async def test_series_that_another_process_made_are_no_edit(
+        self, noted, hub, boiler, key
+    ):
+        await noted.authenticate(key)
+        await noted.refresh()
+        elsewhere = await hub.authenticate(key)
+        await hub.ensure_series(elsewhere, [SeriesWanted("temp", "number")])
+        assert await noted.refresh()
+        assert noted._noted.told == []
+
+    async def test_the_first_use_of_a_key_is_written_once(self, noted, boiler, key):
+        for _ in range(2):
+            await noted.authenticate(key)
+            await noted._write_used()
+            noted._cache.credentials[key[4:12]].used_us = 0
+        rows = await do(lambda: list(DeviceEvent.objects.all()))
+        assert [(row.device_id, row.kind, row.text) for row in rows] == [
+            (boiler.pk, "key_used", f"{key[:12]}_…")
+        ]
 
 
 class TestMark:

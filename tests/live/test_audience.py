@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 class Listener:
     """An open socket that notes what it is told, and may fail at it."""
 
-    session_key = "ended"
+    claim = "ended"
 
     def __init__(self, is_failing: bool) -> None:
         self.is_failing = is_failing

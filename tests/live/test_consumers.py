@@ -99,11 +99,11 @@ class TestHandshake:
         page = await live.page(staff, subprotocols=None)
         assert (await page.hello())["type"] == "welcome"
 
-    async def test_access_token_is_unsupported_yet(self, live, plant):
-        script = await live.page(None, origin=None)
-        await script.send(type="hello", token="secret")
-        assert (await script.receive())["code"] == "unsupported"
-        assert (await script.closed())[0] == 4401
+    async def test_wrong_token_is_unauthorized(self, live, plant):
+        for token in ("secret", "", "hubt_AAAAAAAA_" + "A" * 43):
+            script = await live.page(None, origin=None)
+            await script.send(type="hello", token=token)
+            assert (await script.closed())[0] == 4401
 
     async def test_silent_script_is_sent_away(self, live, plant, settings):
         settings.TELEMETRY_CREDENTIAL_SECONDS = 1
@@ -134,11 +134,11 @@ class TestSubscribe:
         assert snapshot["group"] == "plant"
         assert snapshot["more"] is False
         assert snapshot["series"] == [
-            [plant.temp, "boiler-7", "temp", "°C"],
-            [plant.flow, "boiler-7", "flow", "l/s"],
-            [plant.door, "boiler-7", "door", ""],
-            [plant.state, "boiler-7", "state", ""],
-            [plant.pump_temp, "pump-1", "temp", "°C"],
+            [plant.temp, "boiler-7", "temp", "°C", None],
+            [plant.flow, "boiler-7", "flow", "l/s", None],
+            [plant.door, "boiler-7", "door", "", None],
+            [plant.state, "boiler-7", "state", "", None],
+            [plant.pump_temp, "pump-1", "temp", "°C", None],
         ]
         assert snapshot["rows"] == [
             [plant.temp, MS, 21.5],
@@ -146,8 +146,8 @@ class TestSubscribe:
             [plant.state, MS + 1, "open"],
         ]
         assert snapshot["devices"] == [
-            ["boiler-7", "Boiler 7", False, None, None, False, None],
-            ["pump-1", "Pump 1", False, None, None, False, None],
+            ["boiler-7", "Boiler 7", False, None, None, False, None, True],
+            ["pump-1", "Pump 1", False, None, None, False, None, True],
         ]
         live.hub.commit((plant.temp, 10, 22.0), (plant.door, 10, 0.0))
         live.hub.commit((plant.temp, 11, 30.0))
@@ -432,7 +432,7 @@ class TestChanges:
         new = await do(Series.objects.create, device=plant.pump, name="rpm", unit="1/m")
         await live.hub.registry.refresh()
         update = await page.receive("update")
-        assert update["series"] == [[new.pk, "pump-1", "rpm", "1/m"]]
+        assert update["series"] == [[new.pk, "pump-1", "rpm", "1/m", None]]
         live.hub.commit((new.pk, 3, 900.0))
         assert (await page.receive("update"))["rows"] == [[new.pk, MS + 3, 900.0]]
 
@@ -473,6 +473,35 @@ class TestChanges:
         update = await page.receive("update")
         assert [plant.temp, MS + 9, 6.0] in update["rows"]
 
+    async def test_estimated_periods_come_when_they_are_known(self, live, staff, plant):
+        page, _ = await watching(live, staff, "plant")
+        await page.ack(await page.receive("snapshot"))
+        for second in range(5):
+            live.hub.commit((plant.temp, second * 1000, 1.0))
+        devices, series = None, None
+        while devices is None or series is None:
+            update = await page.receive("update")
+            await page.ack(update)
+            devices = update.get("devices", devices)
+            series = update.get("series", series)
+        assert devices == [["boiler-7", "Boiler 7", False, None, None, False, 1, True]]
+        assert series == [[plant.temp, "boiler-7", "temp", "°C", 1]]
+        second, _ = await watching(live, staff, "plant")
+        snapshot = await second.receive("snapshot")
+        assert [row[4] for row in snapshot["series"]] == [1, None, None, None, None]
+        assert [row[6:] for row in snapshot["devices"]] == [[1, True], [None, True]]
+
+    async def test_expected_period_comes_instead_of_an_estimated_one(
+        self, live, staff, plant
+    ):
+        await do(
+            Device.objects.filter(pk=plant.boiler.pk).update,
+            expected_period_seconds=2.5,
+        )
+        page, _ = await watching(live, staff, "plant")
+        snapshot = await page.receive("snapshot")
+        assert snapshot["devices"][0][6:] == [2.5, False]
+
     async def test_presence_comes_as_devices(self, live, staff, plant):
         page, _ = await watching(live, staff, "plant")
         await page.ack(await page.receive("snapshot"))
@@ -480,14 +509,14 @@ class TestChanges:
         update = await page.receive("update")
         assert update["rows"] == []
         assert update["devices"] == [
-            ["boiler-7", "Boiler 7", True, MS, MS, False, None]
+            ["boiler-7", "Boiler 7", True, MS, MS, False, None, True]
         ]
         await page.ack(update)
         live.hub.presence.heard([plant.boiler.pk], T0 + 5_000_000)
         live.hub.presence.disconnect(plant.boiler.pk, 1006, T0 + 6_000_000)
         update = await page.receive("update")
         assert update["devices"] == [
-            ["boiler-7", "Boiler 7", False, MS + 6000, MS + 5000, False, None]
+            ["boiler-7", "Boiler 7", False, MS + 6000, MS + 5000, False, None, True]
         ]
 
     async def test_late_readings_are_told_as_a_range(self, live, staff, plant):

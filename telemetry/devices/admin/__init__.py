@@ -1,7 +1,7 @@
-"""The admin of devices, their groups, keys and series, and of people's preferences."""
+"""The admin of devices, groups, keys, access tokens, series and people."""
 
 from __future__ import annotations
 
-from . import devices, groups, keys, people, series
+from . import access_tokens, devices, groups, keys, people, series
 
-__all__ = ["devices", "groups", "keys", "people", "series"]
+__all__ = ["access_tokens", "devices", "groups", "keys", "people", "series"]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -19,6 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from .. import events, once
 from ..models import Device, DeviceGroup
 from . import connection, key_page
 from .columns import moment_tag, presence_of, status_at, status_tag
@@ -174,12 +176,12 @@ class DeviceAdmin(PlainDeletionAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        if request.method == "POST" and key_page.is_repeat(request):
+        if request.method == "POST" and once.is_repeat(request):
             messages.warning(
                 request, _("That device was created, and its key shown, before.")
             )
             return HttpResponseRedirect(reverse("admin:telemetry_device_changelist"))
-        context = {**(extra_context or {}), "token": key_page.new_token()}
+        context = {**(extra_context or {}), "token": once.new_token()}
         return super().add_view(request, form_url, context)
 
     def change_view(
@@ -208,6 +210,12 @@ class DeviceAdmin(PlainDeletionAdmin):
         before = set(device.groups.values_list("pk", flat=True))
         super().save_related(request, form, formsets, change)
         after = set(device.groups.values_list("pk", flat=True))
+        edited = [*form.changed_data]
+        edited += [
+            formset.prefix for formset in formsets if change and formset.has_changed()
+        ]
+        if change and edited:
+            events.note_edit([device.pk], edited)
         # Joining and leaving changes the group as well.
         DeviceGroup.objects.filter(pk__in=before ^ after).update()
 
@@ -248,7 +256,9 @@ class DeviceAdmin(PlainDeletionAdmin):
         selected = Device.objects.filter(pk__in=ids_of(queryset))
         others = list(selected.filter(**{column: not is_on}))
         changed = [device.pk for device in others]
-        Device.objects.filter(pk__in=changed).update(**{column: is_on})
+        with transaction.atomic():
+            Device.objects.filter(pk__in=changed).update(**{column: is_on})
+            events.note_edit(changed, [column])
         message = told(len(others)) % {"count": len(others)}
         log_changes(request, others, message)
         messages.success(request, message)

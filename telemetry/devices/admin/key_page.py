@@ -6,7 +6,6 @@ the admin's log or a cache. A page that is loaded again makes no second key.
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -18,33 +17,17 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from .. import credentials
+from .. import credentials, once
 from ..models import Credential, Device
 from .forms import NewKeyForm
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
 
-# A form carries a token, and the session the tokens of the last forms that were done.
-TOKEN = "once"  # noqa: S105
-DONE = "telemetry_forms_done"
-MOST_DONE = 20
-TOKEN_CHARACTERS = 32
-
 
 def may_issue(request: HttpRequest) -> bool:
     """Whether this person may make keys."""
     return request.user.has_perm("telemetry.add_credential")
-
-
-def new_token() -> str:
-    """A token for one sending of one form."""
-    return secrets.token_hex(TOKEN_CHARACTERS // 2)
-
-
-def is_repeat(request: HttpRequest) -> bool:
-    """Whether this very form was done before: the page was loaded again."""
-    return request.POST.get(TOKEN) in request.session.get(DONE, [])
 
 
 @sensitive_variables("key")
@@ -59,8 +42,7 @@ def issue(
     credential, key = credentials.issue(device, expires_at=expires_at)
     message = _("New key %(prefix)s.") % {"prefix": credential}
     model_admin.log_change(request, device, message)
-    done = [*request.session.get(DONE, []), request.POST.get(TOKEN, "")]
-    request.session[DONE] = done[-MOST_DONE:]
+    once.note_done(request)
     return _answer(model_admin, request, device, credential, key)
 
 
@@ -73,7 +55,7 @@ def new_key(
         return _gone(request, object_id)
     if not may_issue(request) or not model_admin.has_change_permission(request, device):
         raise PermissionDenied
-    if request.method == "POST" and is_repeat(request):
+    if request.method == "POST" and once.is_repeat(request):
         messages.warning(request, _("That key was made and shown before."))
         return HttpResponseRedirect(
             reverse("admin:telemetry_device_change", args=[device.pk])
@@ -88,7 +70,7 @@ def new_key(
         "opts": model_admin.opts,
         "device": device,
         "form": form,
-        "token": new_token(),
+        "token": once.new_token(),
         "now_usable": _usable(device),
     }
     return TemplateResponse(request, "admin/telemetry/device/new_key.html", context)

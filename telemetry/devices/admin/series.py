@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest
 
+from .. import events
 from ..models import Device, Metric, Series
 from .common import PlainDeletionAdmin
 from .forms import SeriesForm
@@ -68,6 +69,13 @@ class SeriesAdmin(PlainDeletionAdmin):
         if db_field.name == "device":
             kwargs["queryset"] = Device.objects.alive()
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def save_model(
+        self, request: HttpRequest, obj: Series, form: Any, change: bool
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        if form.changed_data:
+            events.note_edit([obj.device_id], ["series"])
 
 
 @admin.register(Metric)

@@ -13,10 +13,11 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from ...devices.models import Device, Series
+from ...devices.records import DeviceEvent, DeviceHour
 from .. import blocks
 from ..lease import Held
 from ..models import Block, DeviceSession, Fault, SeriesHead, TextReading
-from . import expiry
+from . import expiry, records
 
 # Later than any reading.
 FOREVER_US = 2**62
@@ -44,6 +45,10 @@ def steps(held: Held, done: expiry.Done | None = None) -> Iterator[None]:
         if sessions.exists():
             with held.transaction():
                 sessions.delete()
+        for model in (DeviceEvent, DeviceHour):
+            # In no order: the database may take what it finds first.
+            rows = model._default_manager.filter(device_id__in=some)
+            yield from records.delete(held, rows)
         yield
 
 

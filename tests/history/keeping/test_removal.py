@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 
 from telemetry.devices.models import Device, Series
+from telemetry.devices.records import DeviceEvent, DeviceHour
 from telemetry.history import lease
-from telemetry.history.keeping import removal
+from telemetry.history.keeping import records, removal
 from telemetry.history.lease import LeaseLost
 from telemetry.history.models import (
     Block,
@@ -82,6 +83,21 @@ def test_all_of_a_deleted_device_goes_with_its_sessions():
     assert rows_of(stays) == [80, 40, 1, 1]
     assert [row.device_id for row in DeviceSession.objects.all()] != [device.id]
     assert DeviceSession.objects.count() == 1
+
+
+def test_what_was_written_down_of_a_deleted_device_goes(monkeypatch):
+    monkeypatch.setattr(records, "DELETE_ROWS", 3)
+    make_series(slug="gone")
+    device = Device.objects.get(slug="gone")
+    for device_id in (device.id, device.id + 1):
+        for at in range(10):
+            DeviceEvent.objects.create(device_id=device_id, at=timezone.now())
+            DeviceHour.objects.create(device_id=device_id, hour=at)
+    device.delete()
+    run()
+    for model in (DeviceEvent, DeviceHour):
+        left = model._default_manager.values_list("device_id", flat=True)
+        assert list(left) == [device.id + 1] * 10
 
 
 def test_their_own_rows_stay_as_tombstones():

@@ -1,0 +1,267 @@
+"""What happened to each device: noted in memory, written in batches, read for pages.
+
+`Events` lives on the event loop. The hub calls `flush` every few seconds and when it
+drains; while the database is away events wait, up to a bound. A device that comes and
+goes all the time writes a few rows and how many more there were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from .. import counters
+from ..protocol.clock import now_us
+from ..threads import on_database_thread
+from .models import Credential
+from .records import DeviceEvent, EventKind
+from .times import datetime_of
+
+logger = logging.getLogger(__name__)
+
+# One row for the events of a flapping device that have none; `code` says how many.
+LEFT_OUT = "left_out"
+TEXT_CHARACTERS = 200
+PAGE = 100
+SLICE = 500
+MINUTE_US = 60_000_000
+# A device that goes on flapping is given ever longer windows: 16 minutes at last.
+MOST_DOUBLINGS = 4
+# Processes notice an edit within a second or two of each other, and of who made it.
+SAME_EDIT = timedelta(seconds=10)
+
+
+@dataclass(slots=True, eq=False)
+class Window:
+    """A stretch in which a device may write so many rows, and no more."""
+
+    device_id: int
+    start_us: int
+    doublings: int = 0
+    rows: int = 0
+    left_out: int = 0
+    left_out_us: int = 0
+    # Where the database has it.
+    row_id: int | None = None
+
+    @property
+    def end_us(self) -> int:
+        """Where it ends."""
+        return self.start_us + (MINUTE_US << self.doublings)
+
+    def is_past(self, time_us: int) -> bool:
+        """Whether it has ended so long ago that the device is calm again."""
+        return time_us >= self.end_us + (MINUTE_US << self.doublings)
+
+    def has(self, time_us: int) -> bool:
+        """Whether a time is in it."""
+        return self.start_us <= time_us < self.end_us
+
+
+class Events:
+    """The events that this process notices, one object a process."""
+
+    def __init__(self, per_minute: int, most_held: int) -> None:
+        self._per_minute = per_minute
+        self._most_held = most_held
+        self._held: list[DeviceEvent] = []
+        self._windows: dict[int, Window] = {}
+        # Windows whose left out events the database does not know yet.
+        self._overflowed: set[Window] = set()
+        self._lock = asyncio.Lock()
+
+    def connected(self, device_id: int, address: str, now_us: int) -> None:
+        """A socket of the device has opened."""
+        self._often(device_id, EventKind.CONNECTED, now_us, text=address)
+
+    def disconnected(self, device_id: int, code: int, now_us: int) -> None:
+        """A socket of the device has ended, with this close code."""
+        self._often(device_id, EventKind.DISCONNECTED, now_us, code=code)
+
+    def firmware(self, device_id: int, before: str, after: str) -> None:
+        """The device told of another firmware than before."""
+        text = f"{before} → {after}" if before else after
+        self._often(device_id, EventKind.FIRMWARE, now_us(), text=text)
+
+    def config_changed(self, device_id: int, fields: Iterable[str]) -> None:
+        """People edited these fields of the device, it does not matter where."""
+        text = _text_of(fields)
+        self._hold(device_id, EventKind.CONFIG_CHANGED, now_us(), text=text)
+
+    async def flush(self) -> None:
+        """Write what was noted since the last flush.
+
+        Raises DatabaseError; what was not written is written the next time.
+        """
+        # Goes on when its caller is cancelled: who does not wait for the end of a
+        # write does not know what to write again.
+        await asyncio.shield(asyncio.ensure_future(self._flush()))
+
+    async def _flush(self) -> None:
+        async with self._lock:
+            while self._held:
+                part = self._held[:SLICE]
+                await on_database_thread(_write, part)
+                del self._held[: len(part)]
+            overflowed = list(self._overflowed)
+            for start in range(0, len(overflowed), SLICE):
+                await self._write_left_out(overflowed[start : start + SLICE])
+            self._forget(now_us())
+
+    def _often(
+        self, device_id: int, kind: str, time_us: int, *, code: int = 0, text: str = ""
+    ) -> None:
+        """Note what a device can bring about as often as it likes."""
+        window = self._window_of(device_id, time_us)
+        if window.rows < self._per_minute:
+            window.rows += 1
+            self._hold(device_id, kind, time_us, code=code, text=text)
+            return
+        if not window.left_out:
+            window.left_out_us = time_us
+        window.left_out += 1
+        self._overflowed.add(window)
+
+    def _window_of(self, device_id: int, time_us: int) -> Window:
+        window = self._windows.get(device_id)
+        if window is None or not window.has(time_us):
+            before, window = window, Window(device_id, time_us)
+            if before is not None and before.left_out and not before.is_past(time_us):
+                window.doublings = min(before.doublings + 1, MOST_DOUBLINGS)
+            self._windows[device_id] = window
+        return window
+
+    def _hold(
+        self, device_id: int, kind: str, time_us: int, *, code: int = 0, text: str = ""
+    ) -> None:
+        if len(self._held) >= self._most_held:
+            counters.EVENTS_LOST.inc()
+            return
+        self._held.append(_event(device_id, kind, time_us, code=code, text=text))
+
+    async def _write_left_out(self, windows: list[Window]) -> None:
+        counts = [window.left_out for window in windows]
+        rows = [_left_out_row(window) for window in windows]
+        await on_database_thread(_write_left_out, rows)
+        for window, row, count in zip(windows, rows, counts, strict=True):
+            window.row_id = row.pk
+            if window.left_out == count:
+                self._overflowed.discard(window)
+
+    def _forget(self, now_us: int) -> None:
+        past = [pk for pk, window in self._windows.items() if window.is_past(now_us)]
+        for device_id in past:
+            del self._windows[device_id]
+
+
+def recent(
+    device_id: int, before: int | None = None, limit: int = PAGE
+) -> list[DeviceEvent]:
+    """The last events of a device, the newest first.
+
+    before: the id of one of them; only what is older. None are older than one that
+    is not there any more.
+    """
+    events = DeviceEvent.objects.filter(device_id=device_id)
+    if before is not None:
+        last = events.filter(pk=before).values_list("at", flat=True).first()
+        if last is None:
+            return []
+        events = events.filter(Q(at__lt=last) | Q(at=last, pk__lt=before))
+    return list(events.order_by("-at", "-pk")[:limit])
+
+
+def note_edit(device_ids: Collection[int], fields: Iterable[str]) -> None:
+    """Write down that somebody edits these fields, in the edit's own transaction."""
+    text, now = _text_of(fields), timezone.now()
+    DeviceEvent.objects.bulk_create(
+        DeviceEvent(
+            device_id=device_id, at=now, kind=EventKind.CONFIG_CHANGED, text=text
+        )
+        for device_id in sorted(device_ids)
+    )
+
+
+def note_first_uses(credential_ids: Collection[int], at: datetime) -> None:
+    """Write down which of these keys are used for the first time.
+
+    Call it in the transaction that then says of them when they were last used.
+    """
+    unused = Credential.objects.filter(pk__in=credential_ids, last_used_at=None)
+    rows = unused.order_by("pk").values_list("device_id", "prefix")
+    DeviceEvent.objects.bulk_create(
+        DeviceEvent(
+            device_id=device_id, at=at, kind=EventKind.KEY_USED, text=f"hub_{prefix}_…"
+        )
+        for device_id, prefix in list(rows)
+    )
+
+
+def _event(
+    device_id: int, kind: str, time_us: int, *, code: int, text: str
+) -> DeviceEvent:
+    # PostgreSQL takes no NUL in a text.
+    clean = text.replace("\0", "")[:TEXT_CHARACTERS]
+    return DeviceEvent(
+        device_id=device_id, at=datetime_of(time_us), kind=kind, code=code, text=clean
+    )
+
+
+def _left_out_row(window: Window) -> DeviceEvent:
+    row = _event(
+        window.device_id, LEFT_OUT, window.left_out_us, code=window.left_out, text=""
+    )
+    row.pk = window.row_id
+    return row
+
+
+def _text_of(fields: Iterable[str]) -> str:
+    return ", ".join(sorted(set(fields)))[:TEXT_CHARACTERS]
+
+
+def _fields_of(text: str) -> set[str]:
+    return set(text.split(", "))
+
+
+def _write(events: list[DeviceEvent]) -> None:
+    with transaction.atomic():
+        edits = [each for each in events if each.kind == EventKind.CONFIG_CHANGED]
+        known = _known(edits) if edits else []
+        DeviceEvent.objects.bulk_create(
+            each for each in events if not any(each is one for one in known)
+        )
+
+
+def _known(edits: list[DeviceEvent]) -> list[DeviceEvent]:
+    """Those that whoever made the edit, or another process, has written already."""
+    stored = DeviceEvent.objects.filter(
+        device_id__in={each.device_id for each in edits},
+        kind=EventKind.CONFIG_CHANGED,
+        at__gte=min(each.at for each in edits) - SAME_EDIT,
+    )
+    rows = list(stored.values_list("device_id", "at", "text"))
+    known = []
+    for edit in edits:
+        told: set[str] = set()
+        for device_id, at, text in rows:
+            if device_id == edit.device_id and abs(at - edit.at) <= SAME_EDIT:
+                told |= _fields_of(text)
+        if _fields_of(edit.text) <= told:
+            known.append(edit)
+    return known
+
+
+def _write_left_out(rows: list[DeviceEvent]) -> None:
+    """Make the rows, or say in those that exist how many more there were."""
+    with transaction.atomic():
+        new = [row for row in rows if row.pk is None]
+        old = [row for row in rows if row.pk is not None]
+        DeviceEvent.objects.bulk_create(new)
+        DeviceEvent.objects.bulk_update(old, ["code"], batch_size=100)
