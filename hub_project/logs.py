@@ -2,12 +2,14 @@
 
 A record is one line (a traceback follows indented, so it cannot pass for one), and
 one line of code speaks at most `BURST` times in ten minutes; what is left out is
-counted.
+counted. Of a key or an access token, as in the address of a screen's link, only the
+prefix is written.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 
@@ -16,6 +18,8 @@ from telemetry import counters
 LINE_CHARACTERS = 1_000
 BURST = 20
 WINDOW_SECONDS = 600.0
+# Also a part of one, or one with something behind it: whoever mistyped has the rest.
+SECRET = re.compile(r"(hubt?_[A-Za-z0-9]{8}_)[A-Za-z0-9_-]+")
 
 
 class LineFormatter(logging.Formatter):
@@ -43,7 +47,8 @@ class LineFormatter(logging.Formatter):
 
 
 def escape(text: str) -> str:
-    """`text` with everything that is not printable written as an escape."""
+    """`text` without secrets, what is not printable written as an escape."""
+    text = SECRET.sub(r"\1…", text)
     if text.isprintable():
         return text
     return "".join(

@@ -37,6 +37,22 @@ class TestLineFormatter:
     def test_plain_text_of_any_language_stays_readable(self):
         assert LineFormatter().format(record("Gerät 锅炉")).endswith("Gerät 锅炉")
 
+    def test_secrets_are_left_out_wherever_they_stand(self):
+        secret = "s-" * 21 + "_"
+        failed = record(f"Not Found: /k/hubt_AbCdEf12_{secret}?rotate=1")
+        try:
+            raise ValueError(f"hub_AbCdEf12_{secret}")
+        except ValueError:
+            failed.exc_info = sys.exc_info()
+        text = LineFormatter().format(failed)
+        assert "s-s-" not in text
+        assert "/k/hubt_AbCdEf12_…?rotate=1" in text and "hub_AbCdEf12_…" in text
+
+    def test_a_secret_that_was_mistyped_is_left_out_too(self):
+        for typed in ("hubt_AbCdEf12_short", "hubt_AbCdEf12_" + "x" * 2_000):
+            line = LineFormatter().format(record(f"Not Found: /k/{typed}"))
+            assert line.endswith("/k/hubt_AbCdEf12_…")
+
 
 class TestRateFilter:
     def test_a_line_of_code_speaks_a_few_times(self):

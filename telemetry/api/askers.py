@@ -1,4 +1,4 @@
-"""Who asks: a signed-in person, or a device by its key; and what they may read.
+"""Who asks: a person, a script by its token, or a device by its key; what it may read.
 
 What one may not see answers as what does not exist.
 """
@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
-from ..devices import zones
-from ..devices.access import Person, visible_devices
+from ..devices import tokens, zones
+from ..devices.access import Seer, visible_devices
+from ..devices.access_token import AccessToken, TokenKind
 from ..devices.entries import DeviceEntry
 from ..devices.models import Device, Preferences, Series
 from ..history.tail import Tail
@@ -23,9 +26,9 @@ from ..protocol.errors import Busy, Unauthorized
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """person or device: one of them is there."""
+    """seer (a person or a token) or device: one of them is there."""
 
-    person: Person | None
+    seer: Seer | None
     device: DeviceEntry | None
 
     @property
@@ -33,12 +36,14 @@ class Asker:
         """One and the same for all that it asks."""
         if self.device is not None:
             return ("device", self.device.id)
-        return ("person", getattr(self.person, "pk", 0))
+        if isinstance(self.seer, AccessToken):
+            return ("token", self.seer.pk)
+        return ("person", getattr(self.seer, "pk", 0))
 
     def devices(self) -> QuerySet[Device]:
         """The living devices that it may read."""
-        if self.person is not None:
-            return visible_devices(self.person)
+        if self.seer is not None:
+            return visible_devices(self.seer)
         alive: QuerySet[Device] = Device.objects.alive()
         return alive.filter(pk=self.device.id) if self.device else alive.none()
 
@@ -48,26 +53,47 @@ class Asker:
         return alive.filter(device__in=self.devices().values("pk"))
 
     def zone(self) -> ZoneInfo:
-        """The time zone of the person or the device; UTC where nothing says."""
+        """The time zone of the person or the device; UTC where nothing says.
+
+        A token's is its user's.
+        """
         if self.device is not None:
             device = Device.objects.filter(pk=self.device.id).first()
             return zones.chosen(device.time_zone if device else None)
+        seer = self.seer
+        person = seer.user if isinstance(seer, AccessToken) else seer
         # A user who has none lacks the attribute.
-        preferences: Preferences | None = getattr(self.person, "preferences", None)
+        preferences: Preferences | None = getattr(person, "preferences", None)
         return zones.chosen(preferences.time_zone if preferences else None)
 
 
 async def asker_of(request: HttpRequest) -> Asker:
     """Who sent this. Raises Unauthorized, Forbidden, RateLimited and Busy."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     # A proxy's own password is no key.
-    if request.headers.get("Authorization", "")[:6].lower() == "bearer":
+    if scheme.lower() == "bearer":
+        if tokens.looks_like_one(secret.strip()):
+            return Asker(await _token_of(secret.strip()), None)
         return Asker(None, await device_of(request))
     person = await request.auser()
     if not person.is_authenticated:
         raise Unauthorized(
-            "expected a session, or the header “Authorization: Bearer KEY”; got neither"
+            "expected a session, or the header “Authorization: Bearer” with a device's "
+            "key or an access token; got neither"
         )
     return Asker(person, None)
+
+
+@sensitive_variables("secret")
+async def _token_of(secret: str) -> AccessToken:
+    claim = tokens.claim_of(secret, TokenKind.SCRIPT)
+    token = await sync_to_async(tokens.find_one)(claim)
+    if token is None:
+        raise Unauthorized(
+            "expected an access token of a script that holds, got one that this hub "
+            "does not know, or that has ended"
+        )
+    return token
 
 
 async def device_of(request: HttpRequest) -> DeviceEntry:

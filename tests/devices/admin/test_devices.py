@@ -21,6 +21,7 @@ from telemetry.devices.models import (
     Preferences,
     Series,
 )
+from telemetry.devices.records import DeviceEvent
 
 from .conftest import allow, fields_of
 
@@ -65,7 +66,6 @@ class TestList:
         now = datetime.now(timezone.utc)
         for slug, fields, is_online, seen in (
             ("live", {"expected_period_seconds": 60}, True, now),
-            ("connected", {}, True, now),
             ("late", {"expected_period_seconds": 1}, True, now - timedelta(seconds=60)),
             ("offline", {}, False, now - timedelta(minutes=9)),
             ("paused", {"is_paused": True}, True, now),
@@ -82,7 +82,6 @@ class TestList:
         )
         assert {state for state, _, _ in states} == set(slugs_in(page))
         assert all(state == word.lower() for state, _, word in states)
-        # Connected is as good as live, as far as one can tell.
         assert len({shape for _, shape, _ in states}) == 6
         assert "9\xa0minutes ago" in page
         assert "never" in page
@@ -222,6 +221,45 @@ class TestActions:
         act(browser, "delete_selected", *devices, post="yes")
         assert slugs_in(browser.get(LIST).content.decode()) == ["stays"]
         assert Device.objects.exclude(deleted_at=None).count() == 40
+
+
+class TestEvents:
+    """Edits are written down with the names of the fields."""
+
+    def told(self) -> list[tuple[int, str]]:
+        rows = DeviceEvent.objects.filter(kind="config_changed").order_by("id")
+        return list(rows.values_list("device_id", "text"))
+
+    def test_of_the_form(self, browser, boiler, key):
+        Series.objects.create(device=boiler, name="temp")
+        sent = fields_of(browser.get(change(boiler)).content.decode())
+        browser.post(change(boiler), sent)
+        assert self.told() == []
+        edited = {"name": "B", "expected_period_seconds": "5"}
+        edited["credentials-0-revoke"] = "on"
+        assert browser.post(change(boiler), {**sent, **edited}).status_code == 302
+        assert self.told() == [
+            (boiler.pk, "credentials, expected_period_seconds, name")
+        ]
+
+    def test_of_a_series(self, browser, boiler, key):
+        series = Series.objects.create(device=boiler, name="temp")
+        address = f"/admin/telemetry/series/{series.pk}/change/"
+        sent = fields_of(browser.get(address).content.decode())
+        browser.post(address, sent)
+        assert self.told() == []
+        assert browser.post(address, {**sent, "unit": "K"}).status_code == 302
+        assert self.told() == [(boiler.pk, "series")]
+
+    def test_of_a_form_that_is_refused_there_is_none(self, browser, boiler, key):
+        sent = fields_of(browser.get(change(boiler)).content.decode())
+        browser.post(change(boiler), {**sent, "name": "", "slug": "other"})
+        assert self.told() == []
+
+    def test_of_actions_only_where_they_change_something(self, browser, make_device):
+        one, other = make_device("a"), make_device("b", is_paused=True)
+        act(browser, "pause", one, other)
+        assert self.told() == [(one.pk, "is_paused")]
 
 
 class TestChange:
