@@ -126,7 +126,7 @@ def value_table(
     return ValueTable(
         columns=[Column(first[key].label or key[0], key[1]) for key in keys],
         more_columns=len(first) - len(keys),
-        is_young=_is_young(series),
+        is_young=is_young(series),
         rows=[_row(device, keys, by_place, heads) for device in shown],
         devices=len(listed),
         online=sum(_is_online(device) for device in listed),
@@ -153,12 +153,12 @@ def _row(
         series = by_place.get((device.pk, *key))
         head = heads.get(series.pk) if series else None
         if series and head:
-            cells.append(Cell(value_text(series, head), _heard_at(head)))
+            cells.append(Cell(value_text(series, head), heard_at(head)))
         else:
             cells.append(Cell())
     last_at = max(
         (
-            _heard_at(heads[row.pk])
+            heard_at(heads[row.pk])
             for place, row in by_place.items()
             if place[0] == device.pk and row.pk in heads
         ),
@@ -167,30 +167,35 @@ def _row(
     return Row(device, _is_online(device), last_at, cells)
 
 
-def _heard_at(head: Head) -> datetime:
+def heard_at(head: Head) -> datetime:
     # A clock that runs ahead makes nothing look fresh.
     heard_us = min(head.time_us, head.received_us)
     return datetime.fromtimestamp(heard_us / 1e6, timezone.utc)
 
 
-def _is_young(series: Sequence[Series]) -> bool:
+def is_young(series: Sequence[Series]) -> bool:
     since = django_timezone.now() - YOUNG
     return bool(series) and all(row.created_at >= since for row in series)
 
 
 def value_text(series: Series, head: Head) -> str:
     """A value as people read it; the script's format.js does the same."""
-    if isinstance(head.value, str):
-        return head.value
-    if series.kind == Kind.BOOLEAN:
-        return _("on") if head.value else _("off")
-    size = abs(head.value)
+    return text_of(head.value, series.kind, series.decimals)
+
+
+def text_of(value: float | str, kind: str, decimals: int | None) -> str:
+    """A value of this kind; decimals: None for as many as it has, up to two."""
+    if isinstance(value, str):
+        return value
+    if kind == Kind.BOOLEAN:
+        return _("on") if value else _("off")
+    size = abs(value)
     if size >= MOST_PLAIN or 0 < size < LEAST_PLAIN:
-        text = f"{head.value:.4e}"
-    elif series.decimals is not None:
-        text = f"{head.value:,.{series.decimals}f}"
+        text = f"{value:.4e}"
+    elif decimals is not None:
+        text = f"{value:,.{decimals}f}"
     else:
-        text = f"{head.value:,.2f}".rstrip("0").rstrip(".")
+        text = f"{value:,.2f}".rstrip("0").rstrip(".")
     return text.replace("-", "−")
 
 

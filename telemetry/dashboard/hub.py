@@ -14,7 +14,9 @@ from asgiref.sync import async_to_sync
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
+from ..devices.events import Events
 from ..devices.presence import Presence
+from ..devices.tallies import Tallies
 from ..history.heads import Head, Heads
 from ..history.models import SeriesHead
 from ..history.tail import Tail
@@ -27,6 +29,12 @@ class Hub(Protocol):
 
     @property
     def presence(self) -> Presence: ...
+
+    @property
+    def events(self) -> Events: ...
+
+    @property
+    def tallies(self) -> Tallies: ...
 
     @property
     def heads(self) -> Heads: ...

@@ -19,6 +19,8 @@ from django.utils.decorators import sync_and_async_middleware
 
 from ..devices import zones
 from ..devices.models import Preferences
+from .time_zone import SESSION_KEY as ZONE_SESSION_KEY
+from .watchers import kiosk_of
 
 Sync = Callable[[HttpRequest], HttpResponseBase]
 Async = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -29,14 +31,14 @@ def preferences_middleware(get_response: Sync | Async) -> Sync | Async:
     """Activate what the user prefers while the request is answered.
 
     Sets `request.preferences` (None: nobody is signed in, or nothing was chosen).
-    Must come after SessionMiddleware and LocaleMiddleware.
+    Must come after SessionMiddleware, LocaleMiddleware and kiosk_middleware.
     """
     if iscoroutinefunction(get_response):
         inner = cast(Async, get_response)
 
         async def answer_async(request: HttpRequest) -> HttpResponseBase:
             preferences = None
-            if settings.SESSION_COOKIE_NAME in request.COOKIES:
+            if settings.SESSION_COOKIE_NAME in request.COOKIES or kiosk_of(request):
                 preferences = await sync_to_async(_preferences)(request)
             with _preferring(request, preferences):
                 return await inner(request)
@@ -51,9 +53,13 @@ def preferences_middleware(get_response: Sync | Async) -> Sync | Async:
 
 
 def _preferences(request: HttpRequest) -> Preferences | None:
-    user_id = request.session.get(SESSION_KEY)
+    kiosk = kiosk_of(request)
+    # A screen shows times as the one does whose link it has.
+    user_id = kiosk.user_id if kiosk else request.session.get(SESSION_KEY)
     if user_id is None:
-        return None
+        # Of nobody there is no row, but for the session a zone may be chosen.
+        zone = request.session.get(ZONE_SESSION_KEY)
+        return Preferences(time_zone=zone) if zone else None
     return Preferences.objects.filter(user_id=user_id).first()
 
 

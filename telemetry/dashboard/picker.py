@@ -22,6 +22,8 @@ PRESETS = (
     ("30d", gettext_noop("30 d")),
 )
 USUAL, YOUNG = "15m", "5m"
+UNITS = {"m": 60, "h": 3_600, "d": 86_400}
+SECONDS = {span: int(span[:-1]) * UNITS[span[-1]] for span, _label in PRESETS}
 # A local time, as its input makes it.
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", re.ASCII)
 # What the script may understand: what is none of these it shows the usual range for.
@@ -37,18 +39,30 @@ class Preset:
     is_chosen: bool
 
 
-def presets(query: Mapping[str, str], *, is_young: bool) -> list[Preset]:
+def presets(
+    query: Mapping[str, str], *, is_young: bool, usual: str = USUAL
+) -> list[Preset]:
     """The buttons; without a good range in the address the usual one."""
     start, end = query.get("from", ""), query.get("to", "now")
     is_wrong = not (_MOMENT.fullmatch(start) and _MOMENT.fullmatch(end))
     is_live = is_wrong or end == "now"
     asked = start.removeprefix("now")
     if is_wrong or (is_live and not asked):
-        asked = f"-{YOUNG if is_young else USUAL}"
+        asked = f"-{YOUNG if is_young else usual}"
     return [
         Preset(f"now-{span}", gettext(label), is_live and asked == f"-{span}")
         for span, label in PRESETS
     ]
+
+
+def span_since(age: timedelta | None) -> str:
+    """The usual span, or the next one that shows more than what was so long ago."""
+    if age is None:
+        return USUAL
+    seconds = age.total_seconds() * 1.25
+    spans = [span for span, _label in PRESETS if SECONDS[span] >= seconds]
+    known = [span for span in spans if SECONDS[span] >= SECONDS[USUAL]]
+    return known[0] if known else PRESETS[-1][0]
 
 
 def dates(query: Mapping[str, str]) -> tuple[str, str]:

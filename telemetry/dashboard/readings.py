@@ -1,7 +1,8 @@
-"""`/g/<slug>/readings.json`: the history that the charts of a group's page show.
+"""`/g/<slug>/readings.json`, `/d/<slug>/readings.json`: the history that charts show.
 
 GET with from and to (ms, UTC); points bounds what comes for each series; name and
-unit ask for one chart, width (ms) for buckets of a width that a chart has already.
+unit ask for one chart, device (and unit) for one of a device; width (ms) for buckets
+of a width that a chart has already.
 See docs/topics/dashboard.md for the answer. What would make the hub read too much is
 refused: 413.
 """
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 
 import msgspec
 from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
@@ -20,11 +22,12 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from .. import conf
-from ..devices.access import visible_groups
-from ..devices.models import DeviceGroup, Kind, Series
+from ..devices.access import visible_devices, visible_groups
+from ..devices.models import Kind, Series
 from ..history.queries import turns
 from ..history.queries.buckets import Answer, BadRange, TooMuch, read_buckets
 from .hub import hub_of
+from .watchers import watcher, watchers_only
 from .wire import encode
 
 MAX_POINTS = 2_000
@@ -48,15 +51,32 @@ class Range(msgspec.Struct, frozen=True):
 
 @require_safe
 @never_cache
-@login_required
+@watchers_only
 @gzip_page
 def group_readings(request: HttpRequest, slug: str) -> HttpResponse:
     """The readings of a group's numbers and booleans in a range, or their summaries."""
-    group = get_object_or_404(visible_groups(request.user), slug=slug)
+    group = get_object_or_404(visible_groups(watcher(request)), slug=slug)
+    series = Series.objects.alive().filter(
+        device__groups=group, device__deleted_at=None
+    )
+    return _answer(request, series)
+
+
+@require_safe
+@never_cache
+@login_required
+@gzip_page
+def device_readings(request: HttpRequest, slug: str) -> HttpResponse:
+    """The same of one device."""
+    device = get_object_or_404(visible_devices(request.user), slug=slug)
+    return _answer(request, Series.objects.alive().filter(device=device))
+
+
+def _answer(request: HttpRequest, series: QuerySet[Series]) -> HttpResponse:
     asked = _range(request)
     if isinstance(asked, str):
         return JsonResponse({"error": asked}, status=400)
-    kinds = _kinds(request, group)
+    kinds = _kinds(request, series)
     most_series = MAX_POINTS_TOTAL // MIN_POINTS
     if len(kinds) > most_series:
         return _too_many_series(most_series, len(kinds))
@@ -93,17 +113,17 @@ def _booleans(kinds: Mapping[int, str]) -> set[int]:
     return {series for series, kind in kinds.items() if kind == Kind.BOOLEAN}
 
 
-def _kinds(request: HttpRequest, group: DeviceGroup) -> dict[int, str]:
-    """The kind of each series that is asked for, by id."""
-    series = (
-        Series.objects.alive()
-        .filter(device__groups=group, device__deleted_at=None)
-        .exclude(kind=Kind.TEXT)
-    )
+def _kinds(request: HttpRequest, series: QuerySet[Series]) -> dict[int, str]:
+    """The kind of each of these series that is asked for, by id."""
+    series = series.exclude(kind=Kind.TEXT)
     if "name" in request.GET:
         series = series.filter(
             name=request.GET["name"], unit=request.GET.get("unit", "")
         )
+    if "device" in request.GET:
+        series = series.filter(device__slug=request.GET["device"])
+        if "unit" in request.GET:
+            series = series.filter(unit=request.GET["unit"])
     return dict(series.values_list("pk", "kind"))
 
 

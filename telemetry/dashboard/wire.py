@@ -51,7 +51,7 @@ def _columns(found: SeriesBuckets, is_boolean: bool) -> dict[str, Any]:
     before = found.before and [_one_ms(found.before[0]), found.before[1]]
     if found.raw is not None:
         times_us, values = found.raw
-        return {"times": _ms(times_us), "values": _short(values), "before": before}
+        return {"times": _ms(times_us), "values": short(values), "before": before}
     rows = found.summaries
     # A share is not bound by a bucket's readings: what was held before counts as well.
     means = (
@@ -61,9 +61,9 @@ def _columns(found: SeriesBuckets, is_boolean: bool) -> dict[str, Any]:
     )
     return {
         "starts": _ms(found.starts_us),
-        "min": _short(rows.minimum),
-        "max": _short(rows.maximum),
-        "mean": _short(means),
+        "min": short(rows.minimum),
+        "max": short(rows.maximum),
+        "mean": short(means),
         "count": rows.count.tolist(),
         "last": [_one_ms(int(rows.last_us[-1])), float(rows.last[-1])]
         if len(rows)
@@ -85,7 +85,7 @@ def _rounded(means: Floats, minima: Floats, maxima: Floats) -> Floats:
     return rounded
 
 
-def _short(values: Floats) -> list[int] | list[float]:
+def short(values: Floats) -> list[int] | list[float]:
     """Whole numbers without “.0”, where all are."""
     if len(values) and (np.abs(values) < 1e15).all() and (values % 1 == 0).all():
         whole: list[int] = values.astype(np.int64).tolist()

@@ -10,6 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.processes import HubProcess, manage, missing
+
+from . import tour
 
 PASSWORD = "of-the-browser-tests"
 ARGUMENTS = [
@@ -97,6 +100,21 @@ def hub(set_up_once: Path, tmp_path: Path) -> Iterator[Hub]:
         process.kill()
 
 
+@pytest.fixture(scope="session")
+def furnished(
+    set_up_once: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hub]:
+    """One hub with something on every page (tour.py), for tests that only look."""
+    data_dir = tmp_path_factory.mktemp("furnished") / "var"
+    shutil.copytree(set_up_once, data_dir)
+    process = HubProcess(data_dir, "serve")
+    process.start()
+    hub = Hub(process)
+    tour.furnish(hub)
+    yield hub
+    process.end()
+
+
 @dataclass
 class Visitor:
     """A signed-in page, and what the browser complained of."""
@@ -123,27 +141,26 @@ class Visitor:
 
 @pytest.fixture
 def visit(browser: Browser, hub: Hub) -> Iterator[Callable[..., Visitor]]:
-    contexts = []
+    with ExitStack() as stack:
+        yield lambda **options: sign_in(browser, hub, stack, **options)
 
-    def visitor(**options: Any) -> Visitor:
-        context = browser.new_context(
-            **{"viewport": {"width": 1280, "height": 900}, **options}
-        )
-        contexts.append(context)
-        page = context.new_page()
-        problems: list[str] = []
-        page.on("pageerror", lambda error: problems.append(f"error: {error}"))
-        page.on("console", lambda entry: _note(problems, entry))
-        page.goto(f"{hub.url}/login")
-        page.fill("#id_username", "ada")
-        page.fill("#id_password", PASSWORD)
-        page.click(".primary")
-        page.wait_for_url(f"{hub.url}/")
-        return Visitor(page, problems, hub)
 
-    yield visitor
-    for context in contexts:
-        context.close()
+def sign_in(browser: Browser, hub: Hub, stack: ExitStack, **options: Any) -> Visitor:
+    """A page of "ada", in a context of its own until the stack ends."""
+    context = browser.new_context(
+        **{"viewport": {"width": 1280, "height": 900}, **options}
+    )
+    stack.callback(context.close)
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(f"error: {error}"))
+    page.on("console", lambda entry: _note(problems, entry))
+    page.goto(f"{hub.url}/login")
+    page.fill("#id_username", "ada")
+    page.fill("#id_password", PASSWORD)
+    page.click(".sign-in .primary")
+    page.wait_for_url(f"{hub.url}/")
+    return Visitor(page, problems, hub)
 
 
 def _note(problems: list[str], entry: Any) -> None:

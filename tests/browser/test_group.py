@@ -185,9 +185,9 @@ def test_hostile_names_are_shown_as_text(hub, visit, name):
     hub.send(slug, {"values": {"temp": 21.5, "note": name[:200]}})
     visitor = visit()
     visitor.page.evaluate("document.title = ''")
-    for path in ("/", "/g/plant", f"/d/{slug}"):
+    for path in ("/groups", "/g/plant", f"/d/{slug}"):
         visitor.open(path)
-        if path != "/":
+        if path != "/groups":
             visitor.wait("document.body.textContent.includes('21.5')")
         visitor.page.wait_for_timeout(700)
         assert name in visitor.page.evaluate("document.body.textContent")
@@ -246,7 +246,7 @@ def test_the_first_reading_takes_the_place_of_how_to_send_one(hub, visit):
 def test_the_list_of_groups_renews_itself(hub, visit):
     hub.add_devices("plant", "boiler")
     visitor = visit()
-    visitor.open("/")
+    visitor.open("/groups")
     # A link that has the focus keeps it, and does not hold the page up.
     visitor.page.focus("#groups a")
     hub.add_devices("Attic", "fan")
@@ -271,4 +271,150 @@ def test_an_odd_number_of_charts_leaves_no_empty_half_row(hub, visit, width, wid
         }"""
     )
     assert sum(widths) == wide
+    assert visitor.problems == []
+
+
+def press(visitor, *keys: str) -> None:
+    for key in keys:
+        visitor.page.keyboard.press(key)
+
+
+def pick(visitor, at: int, words: str) -> None:
+    """Choose from the menu of a chart."""
+    chart = visitor.page.locator("hub-chart").nth(at)
+    chart.locator(".figure-menu summary").click()
+    chart.get_by_role("button", name=words).click()
+
+
+@pytest.fixture
+def two_devices(hub):
+    """Two devices with two metrics of one unit and one of another, 6 s of readings."""
+    slugs = hub.add_devices("plant", "boiler", "pump")
+    now = now_ms()
+    for at, slug in enumerate(slugs):
+        hub.send(
+            slug,
+            *(
+                {
+                    "time": now - 6_000 + second * 1_000,
+                    "values": {"temp": 20 + at + second, "power": 5.5 + second},
+                }
+                for second in range(6)
+            ),
+        )
+    return slugs
+
+
+def test_charts_by_metric_or_by_device_as_the_address_says(hub, visit, two_devices):
+    visitor = visit()
+    visitor.open("/g/plant?from=now-5m&to=now&m=temp&by=device")
+    titles = (
+        "[...document.querySelectorAll('hub-chart h2')]"
+        ".map((one) => one.innerText.trim())"
+    )
+    visitor.wait(f'JSON.stringify({titles}) === \'["boiler","pump"]\'')
+    visitor.wait("document.querySelectorAll('hub-chart canvas').length === 2")
+    visitor.wait("/temp\\s*25/.test(document.querySelector('hub-chart').innerText)")
+    visitor.page.click("#by-metric")
+    visitor.wait(f"JSON.stringify({titles}) === '[\"temp\"]'")
+    assert "m=temp" in visitor.page.url and "by=" not in visitor.page.url
+    visitor.page.go_back()
+    visitor.wait(f'JSON.stringify({titles}) === \'["boiler","pump"]\'')
+    visitor.page.click("button[value=now-15m]")
+    assert "by=device" in visitor.page.url and "m=temp" in visitor.page.url
+    assert visitor.problems == []
+
+
+def test_the_keyboard_moves_all_charts_cursors_and_says_the_readings(
+    hub, visit, two_devices
+):
+    visitor = visit()
+    visitor.open("/g/plant?from=now-5m&to=now")
+    visitor.wait("document.querySelectorAll('hub-chart .u-over').length === 2")
+    visitor.wait("document.querySelectorAll('hub-chart')[1].hasLoaded")
+    visitor.wait("!document.querySelectorAll('hub-chart')[1].grid.isEmpty()")
+    # temp comes after power.
+    visitor.page.locator("hub-chart .plot").nth(1).focus()
+    press(visitor, "End")
+    visitor.wait(
+        "/: boiler 25, pump 26$/.test(document.getElementById('speak').innerText)"
+    )
+    press(visitor, "ArrowLeft", "ArrowLeft")
+    visitor.wait(
+        "/boiler 23, pump 24$/.test(document.getElementById('speak').innerText)"
+    )
+    # The other chart shows what it had at that time.
+    visitor.wait("/8.5/.test(document.querySelector('hub-chart .legend').innerText)")
+    press(visitor, "Home")
+    visitor.wait(
+        "/boiler 20, pump 21$/.test(document.getElementById('speak').innerText)"
+    )
+    press(visitor, "+")
+    visitor.wait("document.body.classList.contains('is-paused')")
+    press(visitor, "Escape", "l")
+    visitor.wait("!document.body.classList.contains('is-paused')")
+    press(visitor, "p")
+    visitor.wait("document.body.classList.contains('is-paused')")
+    assert visitor.page.get_attribute("#pause", "aria-pressed") == "true"
+    visitor.page.click("#live")
+    visitor.wait("!document.body.classList.contains('is-paused')")
+    assert visitor.problems == []
+
+
+def test_a_chart_is_taken_away_as_table_csv_picture_and_link(hub, visit, two_devices):
+    visitor = visit(permissions=["clipboard-read", "clipboard-write"])
+    visitor.open("/g/plant?from=now-5m&to=now")
+    visitor.wait("document.querySelectorAll('hub-chart canvas').length === 2")
+    pick(visitor, 1, "View as table")
+    table = "document.querySelector('.readings')?.innerText ?? ''"
+    visitor.wait(f"/12 rows/.test({table})")
+    # The newest first, in the reader's zone.
+    rows = visitor.page.locator(".readings tbody tr").all_inner_texts()
+    assert [row.split("\t")[1:] for row in rows[:3]] == [
+        ["pump", "26"],
+        ["boiler", "25"],
+        ["pump", "25"],
+    ]
+    with visitor.page.expect_download() as caught:
+        pick(visitor, 1, "CSV")
+    lines = caught.value.path().read_text("utf-8-sig").splitlines()
+    assert lines[0] == "time,device,name,metric,unit,value"
+    assert len(lines) == 13
+    assert lines[-1].endswith("Z,pump,pump,temp,,26")
+    with visitor.page.expect_download() as caught:
+        pick(visitor, 1, "PNG")
+    assert caught.value.path().read_bytes().startswith(b"\x89PNG")
+    assert caught.value.suggested_filename.startswith("plant-temp-")
+    visitor.page.click("#copy summary")
+    visitor.page.click("#copy-frozen")
+    visitor.wait(f"{TEXT}.includes('Link copied')")
+    frozen = visitor.page.evaluate("navigator.clipboard.readText()")
+    assert "to=2" in frozen and frozen.startswith(f"{hub.url}/g/plant?from=2")
+    visitor.page.locator("h1").click()
+    press(visitor, "c")
+    visitor.wait(
+        "navigator.clipboard.readText()"
+        ".then((text) => text.endsWith('from=now-5m&to=now'))"
+    )
+    assert visitor.problems == []
+
+
+def test_thresholds_and_annotations_are_drawn_and_said(hub, visit, two_devices):
+    visitor = visit()
+    visitor.open("/g/plant?from=now-5m&to=now&m=temp")
+    top = "document.querySelector('hub-chart')?.plot?.scales.y.max"
+    visitor.wait(f"{top} === 26")
+    visitor.page.evaluate(
+        """() => document.querySelector('hub-chart').setMarks({
+          levels: [{ value: 29.5, label: 'warm', kind: 'late' },
+                   { value: 31, label: 'hot', kind: 'crit' }],
+          moments: [{ from: Date.now() / 1000 - 60, label: 'restart' }],
+        })"""
+    )
+    # The near one is on the axis; the far one does not press the lines flat.
+    visitor.wait(f"{top} === 30")
+    visitor.wait(
+        "/Marked: warm, hot, restart/.test("
+        "document.querySelector('hub-chart figcaption').textContent)"
+    )
     assert visitor.problems == []

@@ -371,7 +371,7 @@ def test_a_device_is_in_the_same_state_in_every_range(hub, visit, boiler):
         visitor.open(f"/g/plant?{each}")
         visitor.wait(f"{NOTE} !== '' && !{NOTE}.includes('loading')")
         cell = "document.querySelector('#device-table td')?.title ?? ''"
-        visitor.wait(f"({cell}).includes('one every 20 s (estimated)')")
+        visitor.wait(f"({cell}).includes('one expected every 20 s (estimated)')")
         visitor.wait(f"/1\\s*offline/.test({TEXT}) && /0\\s*live/.test({TEXT})")
     assert visitor.problems == []
 

@@ -1,76 +1,154 @@
-"""Every page in light, dark and on a phone: within the policy, within the width."""
+"""Every page in light, dark and on a phone: within the width, by keys, without scripts.
+
+Whether they keep to the policy is test_csp.py's.
+"""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
-SIZES = {"wide": {"width": 1440, "height": 900}, "phone": {"width": 360, "height": 780}}
+from .conftest import sign_in
+from .tour import PAGES
+
+SIZES = ((3840, 2160), (1440, 900), (768, 900), (360, 780))
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_violates_the_policy_or_scrolls_sideways(hub, visit, size, scheme):
-    (slug,) = hub.add_devices(
-        "plant", "boiler with a name of some length, as people write"
-    )
-    hub.send(slug, {"values": {"temp": 21.5, "open": True, "mode": "x" * 200}})
-    visitor = visit(viewport=SIZES[size], color_scheme=scheme)
-    for path in ("/", "/g/plant", f"/d/{slug}"):
+@pytest.fixture
+def look(browser, furnished):
+    """Sign in to the hub that has something on every page."""
+    with ExitStack() as stack:
+        yield lambda **options: sign_in(browser, furnished, stack, **options)
+
+
+def test_no_page_scrolls_sideways(look):
+    visitor = look()
+    for path in PAGES.values():
         visitor.open(path)
-        visitor.page.wait_for_timeout(1500 if path == "/g/plant" else 200)
-        wide = visitor.page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= SIZES[size]["width"], path
-    assert visitor.problems == []
-
-
-def test_a_page_that_is_not_there_says_so_within_the_policy(hub, visit):
-    visitor = visit()
-    visitor.open("/g/nope")
-    assert "nothing here" in visitor.page.inner_text("main")
+        for width, height in SIZES:
+            visitor.page.set_viewport_size({"width": width, "height": height})
+            visitor.page.wait_for_timeout(50)
+            wide = visitor.page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, (path, width)
     assert [one for one in visitor.problems if "404" not in one] == []
 
 
-def test_pages_are_readable_without_a_script(hub, browser, visit):
-    (slug,) = hub.add_devices("plant", "boiler")
-    hub.send(slug, {"values": {"temp": 21.5}})
-    visitor = visit(java_script_enabled=False)
+def test_pages_are_readable_without_a_script(look):
+    visitor = look(java_script_enabled=False)
     for path, words in (
-        ("/", ["plant", "1"]),
+        ("/", ["boiler", "21.5"]),
+        ("/groups", ["plant", "Empty hall"]),
         ("/g/plant", ["boiler", "21.5", "need JavaScript"]),
-        (f"/d/{slug}", ["boiler", "21.5"]),
+        ("/d/boiler", ["boiler", "21.5"]),
+        ("/search?q=l", ["boiler", "Empty hall"]),
     ):
         visitor.open(path)
         text = visitor.page.inner_text("body")
-        assert all(word in text for word in words)
+        assert [word for word in words if word not in text] == [], path
 
 
-def test_the_theme_can_be_switched_and_stays(hub, visit):
-    visitor = visit(color_scheme="light")
-    visitor.open("/")
+def test_search_and_time_zone_work_without_a_script(look):
+    visitor = look(java_script_enabled=False)
+    page = visitor.page
+    visitor.open("/groups")
+    page.fill(".top .search input", "boiler")
+    page.press(".top .search input", "Enter")
+    page.wait_for_url("**/d/boiler")
+    visitor.open("/d/nope")
+    assert "nothing here" in page.inner_text("main")
+    page.fill("main .search input", "plant")
+    page.click("main .search button")
+    page.wait_for_url("**/g/plant")
+    visitor.open("/groups?x=1")
+    page.click(".menu-button")
+    page.fill(".menu-other input[required]", "Asia/Tokyo")
+    page.click(".menu-other button")
+    page.wait_for_url("**/groups?x=1")
+    assert page.inner_text(".menu-zone") == "Asia/Tokyo"
+    page.click(".menu-button")
+    page.click("button[value=UTC]")
+    page.wait_for_url("**/groups?x=1")
+    assert page.inner_text(".menu-zone") == "UTC"
+
+
+def test_the_zone_of_the_browser_is_offered(look):
+    visitor = look(timezone_id="Africa/Nairobi")
+    visitor.page.click(".menu-button")
+    assert "Africa/Nairobi" in visitor.page.inner_text("#browser-zone")
+
+
+def test_the_theme_can_be_switched_and_stays(look):
+    visitor = look(color_scheme="light")
+    visitor.open("/groups")
     theme = "document.documentElement.dataset.theme"
+    visitor.page.click(".menu-button")
     for expected in ("light", "dark"):
         visitor.page.click("#theme")
         assert visitor.page.evaluate(theme) == expected
+    assert "Theme: dark" in visitor.page.inner_text("#theme")
     visitor.page.reload()
     assert visitor.page.evaluate(theme) == "dark"
     background = "getComputedStyle(document.body).backgroundColor"
     assert visitor.page.evaluate(background) == "rgb(15, 20, 26)"
+    # Paper stays light.
+    visitor.page.emulate_media(media="print")
+    assert visitor.page.evaluate(background) == "rgb(255, 255, 255)"
+    assert not visitor.page.is_visible(".top")
 
 
-def test_the_admin_keeps_to_the_policy(hub, visit):
-    (slug,) = hub.add_devices("plant", "boiler")
-    hub.send(slug, {"values": {"temp": 21.5}})
-    visitor = visit()
-    visitor.open("/admin/")
-    paths = visitor.page.evaluate(
-        """() => [...document.querySelectorAll('#content-main a')]
-          .map((link) => link.getAttribute('href'))"""
-    )
-    assert "/admin/telemetry/device/" in paths
-    for path in sorted(set(paths)):
-        visitor.open(path)
-        visitor.page.wait_for_load_state("networkidle")
-    visitor.open("/admin/telemetry/device/")
-    visitor.page.click("th.field-name a, th a")
-    visitor.page.wait_for_load_state("networkidle")
-    assert visitor.problems == []
+def test_the_keys_of_the_frame(look):
+    visitor = look()
+    page = visitor.page
+    visitor.open("/search?q=l")
+    page.click("h1")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.name") == "q"
+    # In an input they are letters.
+    page.keyboard.type("gg?")
+    assert page.input_value("main .search input") == "gg?"
+    page.click("h1")
+    page.keyboard.press("?")
+    sheet = page.inner_text("dialog")
+    assert "Keyboard shortcuts" in sheet and "Groups" in sheet
+    page.keyboard.press("Escape")
+    assert page.query_selector("dialog") is None
+    page.keyboard.type("gg")
+    page.wait_for_url("**/groups")
+    page.keyboard.type("gf")
+    page.wait_for_url(f"{visitor.hub.url}/")
+
+
+def test_the_keys_can_be_switched_off_and_stay_off(look):
+    visitor = look()
+    page = visitor.page
+    visitor.open("/search")
+    page.click("h1")
+    page.keyboard.press("?")
+    page.uncheck("#shortcuts-on")
+    page.click("dialog button")
+    page.reload()
+    page.click("h1")
+    page.keyboard.press("?")
+    assert page.query_selector("dialog") is None
+    # The way back is a button.
+    page.click(".menu-button")
+    page.click("#shortcuts")
+    page.check("#shortcuts-on")
+    page.click("dialog button")
+    page.keyboard.press("?")
+    assert page.is_visible("dialog")
+
+
+def test_a_phone_has_the_ways_at_the_bottom(look):
+    visitor = look(viewport={"width": 360, "height": 780}, has_touch=True)
+    page = visitor.page
+    visitor.open("/groups")
+    for selector in (".tabs a[aria-current]", ".tabs .on-phone", ".menu-button"):
+        box = page.locator(selector).bounding_box()
+        assert box["y"] > 700 and box["height"] >= 44
+    page.tap(".tabs .on-phone")
+    page.wait_for_url("**/search")
+    page.tap(".menu-button")
+    box = page.locator("#menu").bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 360 and box["y"] > 0

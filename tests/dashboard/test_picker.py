@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zoneinfo
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from telemetry.dashboard.picker import PRESETS, dates, presets
+from telemetry.dashboard.picker import PRESETS, dates, presets, span_since
 
 
 def chosen(query: dict[str, str], *, is_young: bool = False) -> list[str]:
@@ -36,6 +37,23 @@ def test_the_button_of_the_address_is_pressed(query, found):
 def test_a_young_group_begins_with_its_shortest_span():
     assert chosen({}, is_young=True) == ["now-5m"]
     assert len(presets({}, is_young=True)) == len(PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "span"),
+    [
+        (None, "15m"),
+        (0, "15m"),
+        (12, "15m"),
+        (12.1, "1h"),
+        (60 * 19, "24h"),
+        (60 * 24 * 7, "30d"),
+        (60 * 24 * 400, "30d"),
+    ],
+)
+def test_the_usual_span_shows_the_end_of_what_was_sent(minutes, span):
+    age = None if minutes is None else timedelta(minutes=minutes)
+    assert span_since(age) == span
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,17 @@ def test_a_wrong_range_is_told_what_was_expected(series, get, query):
     assert "expected" in answer["error"]
 
 
+def test_one_device_is_asked_for_by_its_slug_and_unit(plant, series, get):
+    fan = Series.objects.get(device=add_device(plant, "fan"), name="temp")
+    commit((series["temp"], 0, 20.0), (series["door"], 0, 1.0), (fan.pk, 0, 5.0))
+    _, answer = get(device="pump")
+    assert answer["series"].keys() == {str(series["temp"]), str(series["door"])}
+    _, answer = get(device="pump", unit="°C")
+    assert answer["series"].keys() == {str(series["temp"])}
+    _, answer = get(device="of-another-group")
+    assert answer["series"] == {}
+
+
 def test_a_name_with_a_script_in_it_finds_nothing(series, get):
     _, answer = get(name="<script>", unit="' OR 1=1")
     assert answer["series"] == {}

@@ -73,3 +73,34 @@ test("of summaries the band keeps each spike, and its middle is that of the mean
   assert.deepEqual(at(NOW - 20_000), [90, 0, 4]);
   assert.deepEqual(at(NOW - 19_000), [6, 1, 3.25]);
 });
+
+test("a bucket knows whose its extremes are and of how many it is", () => {
+  const b = band();
+  b.put(1, NOW, 1, 9, 5);
+  b.put(2, NOW, 4, 4, 4);
+  b.put(3, NOW, 5, 5, 5);
+  b.advance(NOW);
+  assert.deepEqual(b.who.at(-1), { high: 1, low: 1, count: 3 });
+  assert.equal(b.countFresh(NOW), 3);
+  assert.equal(b.countFresh(NOW + 60_000), 0);
+});
+
+test("of a past range the highest and the lowest are named, with their time", () => {
+  const b = band();
+  const times = [NOW - 20_000, NOW - 19_000];
+  b.load({ 7: { times, values: [1, 2] }, 8: { times, values: [5, 60] } }, NOW - 60_000, NOW);
+  const { highest, lowest } = b.extremes(0, NOW / 1000);
+  assert.deepEqual(highest, { id: 8, value: 60, seconds: (NOW - 19_000) / 1000 });
+  assert.deepEqual(lowest, { id: 7, value: 1, seconds: (NOW - 20_000) / 1000 });
+  assert.deepEqual(b.extremes(0, 1), { highest: null, lowest: null });
+});
+
+test("who and columns stay side by side while time goes on", () => {
+  const b = band();
+  for (let at = 0; at < 200; at += 1) {
+    b.put(1, NOW + at * 1000, at, at, at);
+    b.advance(NOW + at * 1000);
+  }
+  assert.equal(b.who.length, b.columns[0].length);
+  assert.ok(b.who.length <= 122);
+});

@@ -1,72 +1,72 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
-import { countStates, judge, lateAfterMs, PeriodEstimate } from "../../telemetry/static/telemetry/js/presence.js";
+import { evidence, formatPeriod } from "../../telemetry/static/telemetry/js/evidence.js";
+import { countStates, judge, lateAfterMs } from "../../telemetry/static/telemetry/js/presence.js";
 
-const NOW = 1_000_000_000;
-const facts = (rest) => ({
-  isPaused: false, isOnline: true, changedMs: NOW - 600_000, lastSeenMs: NOW, lastReadingMs: NOW - 500, periodMs: 1000, ...rest,
-});
-const HOUR = 3_600_000;
+const TABLE = JSON.parse(readFileSync(new URL("../golden/presence.json", import.meta.url)));
+const NOW_MS = TABLE.now * 1000;
 
-const CASES = [
-  ["a reading a moment ago", {}, "live"],
-  ["silent for five seconds at one a second", { lastReadingMs: NOW - 5_000 }, "live"],
-  ["silent for longer than that", { lastReadingMs: NOW - 5_001 }, "late"],
-  ["silent for two of its ten seconds", { lastReadingMs: NOW - 20_000, periodMs: 10_000 }, "live"],
-  ["silent for more than three of its ten seconds", { lastReadingMs: NOW - 30_001, periodMs: 10_000 }, "late"],
-  ["nobody knows its period", { lastReadingMs: NOW - 59_000, periodMs: null }, "live"],
-  ["nobody knows its period, and it is silent", { lastReadingMs: NOW - 61_000, periodMs: null }, "late"],
-  ["gone for 20 s, and nobody knows its period", { isOnline: false, changedMs: NOW - 20_000, lastReadingMs: NOW - 20_000, periodMs: null }, "offline"],
-  ["sends by HTTP, and nobody knows its period", { isOnline: false, changedMs: null, lastReadingMs: NOW - 50_000, periodMs: null }, "live"],
-  ["just connected, old readings", { changedMs: NOW - 1_000, lastReadingMs: NOW - HOUR }, "live"],
-  ["connected, and nothing was ever read", { lastReadingMs: null }, "late"],
-  ["connected just now, nothing was read yet", { changedMs: NOW - 1_000, lastReadingMs: null }, "live"],
-  ["never seen", { isOnline: false, changedMs: null, lastSeenMs: null, lastReadingMs: null }, "new"],
-  ["closed a moment ago", { isOnline: false, changedMs: NOW - 1_000 }, "live"],
-  ["closed ten seconds ago", { isOnline: false, changedMs: NOW - 10_000, lastReadingMs: NOW - 10_000 }, "late"],
-  ["closed for longer than the grace", { isOnline: false, changedMs: NOW - 15_001, lastReadingMs: NOW - 15_001 }, "offline"],
-  ["a sleeper between two readings", { isOnline: false, changedMs: NOW - HOUR, lastReadingMs: NOW - HOUR, periodMs: HOUR }, "live"],
-  ["a sleeper that missed three", { isOnline: false, changedMs: NOW - 4 * HOUR, lastReadingMs: NOW - 4 * HOUR, periodMs: HOUR }, "offline"],
-  ["sends by HTTP, never had a socket", { isOnline: false, changedMs: null, lastReadingMs: NOW - 2_000 }, "live"],
-  ["sent by HTTP an hour ago", { isOnline: false, changedMs: null, lastReadingMs: NOW - HOUR }, "offline"],
-  ["paused, whatever else", { isPaused: true, isOnline: false, lastReadingMs: null }, "paused"],
-];
-
-for (const [what, rest, state] of CASES) {
-  test(`${what}: ${state}`, () => assert.equal(judge(facts(rest), NOW), state));
+// isClock: times are seconds on a clock, else seconds ago.
+function factsOf(row, isClock) {
+  const moment = (seconds) => (seconds === null || seconds === undefined ? null : NOW_MS + (isClock ? 1 : -1) * Math.round(seconds * 1000));
+  return {
+    isPaused: row.paused ?? false,
+    isOnline: row.online,
+    changedMs: moment(row.changed),
+    lastSeenMs: moment(row.seen === undefined ? row.reading : row.seen),
+    lastReadingMs: moment(row.reading),
+    periodMs: row.period === null ? null : row.period * 1000,
+    isEstimated: row.estimated ?? false,
+  };
 }
+
+for (const one of TABLE.cases) {
+  test(`${one.name}: ${one.state}`, () => {
+    const facts = factsOf(one, false);
+    assert.equal(judge(facts, NOW_MS).state, one.state);
+    if (one.says) assert.equal(evidence(facts, NOW_MS), one.says);
+  });
+}
+
+for (const flow of TABLE.flows) {
+  test(flow.name, () => {
+    let row = flow.start;
+    let before = null;
+    for (const [seconds, changes, state, says] of flow.looks) {
+      row = { ...row, ...changes };
+      const nowMs = NOW_MS + Math.round(seconds * 1000);
+      const facts = factsOf(row, true);
+      before = judge(facts, nowMs, before);
+      assert.equal(before.state, state, `after ${seconds} s`);
+      assert.equal(judge(facts, nowMs, before).state, state);
+      if (says) assert.equal(evidence(facts, nowMs, "UTC", before), says);
+    }
+  });
+}
+
+test("where nothing has changed the status is the same object", () => {
+  const facts = factsOf(TABLE.cases[0], false);
+  const before = judge(facts, NOW_MS);
+  assert.equal(judge(facts, NOW_MS, before), before);
+  const paused = { ...facts, isPaused: true };
+  const still = judge(paused, NOW_MS, before);
+  assert.equal(judge(paused, NOW_MS, still), still);
+});
+
+test("times are those of the zone that is asked for", () => {
+  const facts = factsOf({ online: true, changed: 600, reading: 540, period: 1 }, false);
+  assert.match(evidence(facts, NOW_MS, "Asia/Tokyo"), /22:54:21/);
+});
 
 test("no device is late before five seconds", () => {
   assert.equal(lateAfterMs(100), 5_000);
   assert.equal(lateAfterMs(2_000), 6_000);
+  assert.equal(lateAfterMs(null), 60_000);
 });
 
-test("the period is the median of the last twenty intervals", () => {
-  const estimate = new PeriodEstimate();
-  for (const time of [0, 1000, 2000]) estimate.note(time);
-  assert.equal(estimate.periodMs, null);
-  estimate.note(3000);
-  assert.equal(estimate.periodMs, 1000);
-  for (let i = 1; i <= 20; i += 1) estimate.note(3000 + i * 500);
-  assert.equal(estimate.periodMs, 500);
-  estimate.note(60_000);
-  assert.equal(estimate.periodMs, 500);
-});
-
-test("a merged row counts as its readings", () => {
-  const estimate = new PeriodEstimate();
-  for (const time of [0, 1000, 2000, 3000]) estimate.note(time, 10);
-  assert.equal(estimate.periodMs, 100);
-});
-
-test("what is stored says the period until live readings have said enough", () => {
-  const estimate = new PeriodEstimate();
-  estimate.note(50_000);
-  estimate.suppose(10_000);
-  assert.equal(estimate.periodMs, 10_000);
-  for (const time of [55_000, 60_000, 65_000]) estimate.note(time);
-  assert.equal(estimate.periodMs, 5_000);
-});
+const PERIODS = [[1, "1 ms"], [99, "99 ms"], [100, "0.1 s"], [2_500, "2.5 s"], [119_000, "119 s"], [120_000, "2 min"], [3_599_000, "60 min"], [3_600_000, "1 h"], [86_400_000, "24 h"], [604_800_000, "7 d"]];
+for (const [ms, text] of PERIODS) test(`${ms} ms is “${text}”`, () => assert.equal(formatPeriod(ms), text));
 
 test("states are counted, also those that no device is in", () => {
   assert.deepEqual(countStates(["live", "late", "live"]), { live: 2, late: 1, offline: 0, new: 0, paused: 0 });

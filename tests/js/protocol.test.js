@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ack, afterClose, backoffMs, decode, readDevice, readRow, subscribe } from "../../telemetry/static/telemetry/js/protocol.js";
+import { ack, afterClose, backoffMs, decode, readDevice, readRow, readSeries, subscribe } from "../../telemetry/static/telemetry/js/protocol.js";
 
 test("a frame that is no message decodes to nothing", () => {
   for (const text of ["", "{", "[]", "null", "3", '{"type":3}', "{}", new ArrayBuffer(2)]) {
@@ -16,13 +16,21 @@ test("a row is one reading, or several that were merged", () => {
 });
 
 test("a device row is read by its places", () => {
-  assert.deepEqual(readDevice(["pump", "Pump", true, 1, 2, false, null]), {
-    slug: "pump", name: "Pump", isOnline: true, changedMs: 1, lastSeenMs: 2, isPaused: false, expectedPeriodS: null,
+  assert.deepEqual(readDevice(["pump", "Pump", true, 1, 2, false, 2.5, true]), {
+    slug: "pump", name: "Pump", isOnline: true, changedMs: 1, lastSeenMs: 2, isPaused: false, periodMs: 2_500, isEstimated: true,
   });
+  assert.equal(readDevice(["pump", "Pump", true, 1, 2, false, null, true]).periodMs, null);
+});
+
+test("a series row is read by its places", () => {
+  assert.deepEqual(readSeries([1, "pump", "t", "°C", 0.5]), { id: 1, device: "pump", metric: "t", unit: "°C", periodMs: 500 });
 });
 
 test("a subscription resumes only when there is something to resume", () => {
   assert.equal(subscribe(1, ["a"], null), '{"type":"subscribe","id":1,"groups":["a"]}');
+  assert.deepEqual(JSON.parse(subscribe(1, ["a", "device:pump-1"], null)), {
+    type: "subscribe", id: 1, groups: ["a"], devices: ["pump-1"],
+  });
   assert.deepEqual(JSON.parse(subscribe(2, ["a"], { epoch: "e", revisions: { a: 3 } })).resume, { epoch: "e", revisions: { a: 3 } });
   assert.equal(ack("a", 9), '{"type":"ack","group":"a","revision":9}');
 });

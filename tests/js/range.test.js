@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
-  edges, fixedView, isLive, LONGEST_MS, readRange, SHORTEST_MS, shifted, spanOf, writeRange, writeSpan, zoomed,
+  edges, frozen, fixedView, isLive, LONGEST_MS, readRange, SHORTEST_MS, shifted, spanOf, writeRange, writeSpan, zoomed,
 } from "../../telemetry/static/telemetry/js/range.js";
 
 const NOW = Date.UTC(2026, 10, 22, 16);
@@ -98,4 +98,13 @@ test("a fixed range never reaches beyond now", () => {
   assert.deepEqual(view, { fromMs: NOW - HOUR, toMs: NOW });
   assert.match(problem, /ends in the future/);
   assert.equal(fixedView(NOW - HOUR, NOW + 900, NOW).problem, null);
+});
+
+test("what else the address holds stays", () => {
+  assert.equal(writeRange({ spanMs: 300_000 }, "?tab=history&from=now-6h&to=now"), "?from=now-5m&to=now&tab=history");
+});
+
+test("a view is frozen from whole second to whole second, a fixed one stays", () => {
+  assert.deepEqual(frozen({ spanMs: 300_000 }, 1_000_000_789), { fromMs: 999_700_000, toMs: 1_000_000_000 });
+  assert.deepEqual(frozen({ fromMs: 1_000, toMs: 90_000 }, 1_000_000_789), { fromMs: 1_000, toMs: 90_000 });
 });

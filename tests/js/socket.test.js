@@ -34,11 +34,11 @@ class FakeSocket {
   }
 }
 
-function setUp() {
+function setUp(options = {}) {
   const time = { now: 1_000_000 };
   FakeSocket.all = [];
   const live = new LiveSocket({
-    url: "ws://hub/ws/live", groups: ["g"], store: new Store(), Socket: FakeSocket, clock: () => time.now, random: () => 0,
+    url: "ws://hub/ws/live", groups: ["g"], store: new Store(), Socket: FakeSocket, clock: () => time.now, random: () => 0, ...options,
   });
   live.connect();
   const here = () => FakeSocket.all.at(-1);
@@ -129,6 +129,24 @@ for (const [code, phase] of ENDS) {
     assert.equal(live.phase, phase);
   });
 }
+
+test("of several groups the refused ones are let go of, the others stay", () => {
+  const { live, here, welcome } = setUp({ groups: ["g", "h", "i"] });
+  welcome();
+  here().say({ type: "subscribed", id: 1, groups: ["g"], refused: { h: "not_found" } });
+  assert.equal(live.phase, "open");
+  here().say({ type: "reset", group: "i", reason: "forbidden" });
+  assert.equal(live.phase, "open");
+  assert.deepEqual(live.groups, ["g"]);
+  here().say({ type: "reset", group: "g", reason: "gone" });
+  assert.equal(live.phase, "refused");
+});
+
+test("some metrics are asked for where a page shows only some", () => {
+  const { here, welcome } = setUp({ metrics: ["temp"] });
+  welcome();
+  assert.deepEqual(here().sent.at(-1).metrics, ["temp"]);
+});
 
 test("a group that may not be seen is refused, not asked for again", () => {
   const { live, time, here, welcome } = setUp();

@@ -24,14 +24,14 @@ for (const file of readdirSync(CASES).filter((name) => /^live_store_.*\.json$/.t
 }
 
 const WELCOME = { type: "welcome", epoch: "e1", time: 0 };
-const snapshot = (rest) => ({ type: "snapshot", group: "g", revision: 5, series: [[1, "pump", "temp", "°C"]], rows: [[1, 1000, 20]], more: false, ...rest });
+const snapshot = (rest) => ({ type: "snapshot", group: "g", revision: 5, series: [[1, "pump", "temp", "°C", null]], rows: [[1, 1000, 20]], more: false, ...rest });
 const update = (rest) => ({ type: "update", group: "g", revision: 6, time: 2000, rows: [[1, 2000, 21]], ...rest });
 
 test("a snapshot in pages counts when its last page is here", () => {
   const store = new Store();
   assert.equal(store.apply(snapshot({ more: true })), null);
   assert.equal(store.groups.size, 0);
-  const change = store.apply(snapshot({ series: [[2, "pump", "door", ""]], rows: [[2, 1500, true]] }));
+  const change = store.apply(snapshot({ series: [[2, "pump", "door", "", null]], rows: [[2, 1500, true]] }));
   assert.equal(change.ack, 5);
   assert.deepEqual(held(store).g.rows, { 1: [1000, 20], 2: [1500, true] });
 });
@@ -98,7 +98,7 @@ test("resuming says the epoch and the revisions that are held", () => {
 
 test("a reading is never heard later than it came, nor later than it was read", () => {
   const store = new Store();
-  const devices = [["pump", "Pump", true, 0, 1200, false, null]];
+  const devices = [["pump", "Pump", true, 0, 1200, false, null, true]];
   store.apply(snapshot({ devices, rows: [[1, 9_000_000, 20]] }), 5000);
   assert.equal(store.groups.get("g").rows.get(1).heardMs, 1200);
   store.apply(update({ rows: [[1, 9_000_000, 21]] }), 7000);
@@ -109,9 +109,19 @@ test("a reading is never heard later than it came, nor later than it was read", 
 
 test("devices come with snapshots and updates, the newest word counts", () => {
   const store = new Store();
-  store.apply(snapshot({ devices: [["pump", "Pump", true, 0, 0, false, 1]] }));
-  store.apply(update({ devices: [["pump", "Pump 1", false, 9, 0, false, 1]] }));
+  store.apply(snapshot({ devices: [["pump", "Pump", true, 0, 0, false, 1, false]] }));
+  store.apply(update({ devices: [["pump", "Pump 1", false, 9, 0, false, 1, false]] }));
   const device = store.groups.get("g").devices.get("pump");
   assert.equal(device.name, "Pump 1");
   assert.equal(device.isOnline, false);
+});
+
+test("a series that comes again has another period, and is no new one", () => {
+  const store = new Store();
+  store.apply(snapshot());
+  const again = store.apply(update({ series: [[1, "pump", "temp", "°C", 5]] }));
+  assert.equal(again.isNewStructure, false);
+  assert.equal(store.groups.get("g").series.get(1).periodMs, 5_000);
+  const more = store.apply(update({ revision: 7, series: [[2, "pump", "door", "", null]] }));
+  assert.equal(more.isNewStructure, true);
 });

@@ -12,38 +12,75 @@ function setUp(catalogue = []) {
     const change = store.apply({ group: "g", ...message }, time.now);
     watch.note(change.rows, change.kind === "update");
     watch.judgeAll();
+    return change;
   };
   let revision = 1;
-  const update = (rows) => { revision += 1; take({ type: "update", revision, time: time.now, rows }); };
+  const send = (rest) => { revision += 1; return take({ type: "update", revision, time: time.now, ...rest }); };
+  const update = (rows) => send({ rows });
   const snapshot = (series, rows, devices) => take({ type: "snapshot", revision: 1, series, rows, devices, more: false });
-  return { time, watch, socket, update, snapshot };
+  return { time, watch, socket, send, update, snapshot };
 }
 
-const PUMP = ["pump", "Pump", true, 0, 1_000_000, false, null];
+const PUMP = ["pump", "Pump", true, 0, 1_000_000, false, null, true];
 
-test("a device that sends ten readings every ten seconds stays live between them", () => {
+const pump = (periodS, isEstimated = true, rest = {}) => Object.assign([...PUMP], { 6: periodS, 7: isEstimated }, rest);
+
+test("a device is judged by the period that the hub says, and says why", () => {
   const { time, watch, update, snapshot } = setUp();
-  snapshot([[1, "pump", "t", ""]], [], [PUMP]);
-  for (let batch = 0; batch < 5; batch += 1) {
-    time.now += 10_000;
-    update([[1, time.now, 1, 1, 1, 10]]);
-  }
+  snapshot([[1, "pump", "t", "", 1]], [], [pump(10)]);
+  update([[1, time.now, 1, 1, 1, 10]]);
   time.now += 9_900;
   watch.judgeAll();
   assert.equal(watch.stateOf("pump"), "live");
   time.now += 30_000;
   watch.judgeAll();
   assert.equal(watch.stateOf("pump"), "late");
+  assert.equal(
+    watch.evidenceOf(watch.devices()[0]),
+    "Late: last reading 40 s ago, one expected every 10 s (estimated). Connected.",
+  );
 });
 
-test("a period that somebody has set is taken at its word", () => {
-  const { time, watch, update, snapshot } = setUp();
-  snapshot([[1, "pump", "t", ""]], [], [["pump", "Pump", true, 0, 0, false, 1]]);
-  update([[1, time.now, 1]]);
-  time.now += 6_000;
-  watch.judgeAll();
+test("another period, of a device or of a series, is taken over and changes no display", () => {
+  const { time, watch, snapshot, send } = setUp();
+  snapshot([[1, "pump", "t", "", null]], [[1, time.now - 20_000, 1]], [pump(null)]);
+  assert.equal(watch.stateOf("pump"), "live");
+  assert.equal(watch.periodMs("pump", 1), null);
+  const change = send({ rows: [], series: [[1, "pump", "t", "", 1]], devices: [pump(1)] });
+  assert.equal(change.isNewStructure, false);
   assert.equal(watch.stateOf("pump"), "late");
-  assert.deepEqual(watch.periodOf(watch.devices()[0]), { ms: 1000, isEstimated: false });
+  assert.equal(watch.ownPeriodMs(1), 1_000);
+});
+
+test("a value is old by its own series' period, not by a faster one of its device", () => {
+  const { time, watch, update, snapshot } = setUp();
+  snapshot([[1, "pump", "t", "", 1], [2, "pump", "battery", "", 600]], [[2, time.now, 3.7]], [pump(1)]);
+  for (let second = 0; second < 100; second += 1) {
+    time.now += 1_000;
+    update([[1, time.now, 1]]);
+  }
+  assert.equal(watch.isOldValue({ id: 2, slug: "pump" }), false);
+  for (let second = 0; second < 1_800; second += 1) {
+    time.now += 1_000;
+    update([[1, time.now, 1]]);
+  }
+  assert.equal(watch.isOldValue({ id: 2, slug: "pump" }), true);
+  assert.equal(watch.isOldValue({ id: 1, slug: "pump" }), false);
+});
+
+test("a device that hovers at the limit does not flip with every look", () => {
+  const { time, watch, update, snapshot } = setUp();
+  snapshot([[1, "pump", "t", "", 1]], [], [pump(1, false)]);
+  let [flips, before] = [0, null];
+  for (let halfS = 0; halfS < 240; halfS += 1) {
+    if (halfS % 11 === 0) update([[1, time.now, 1]]);
+    time.now += 500;
+    watch.judgeAll();
+    if (before !== null && watch.stateOf("pump") !== before) flips += 1;
+    before = watch.stateOf("pump");
+  }
+  assert.ok(flips <= 3, `${flips} flips`);
+  assert.equal(before, "late");
 });
 
 test("there is one display for each name, unit and kind; numbers first", () => {
@@ -51,7 +88,7 @@ test("there is one display for each name, unit and kind; numbers first", () => {
   snapshot(
     [[1, "pump", "temp", "°C"], [2, "pump", "temp", "°F"], [3, "pump", "door", ""], [4, "pump", "mode", ""], [5, "pump", "never", ""], [6, "fan", "temp", "°C"]],
     [[1, 1, 20], [2, 1, 68], [3, 1, true], [4, 1, "on"], [6, 1, 21]],
-    [PUMP, ["fan", "Fan", true, 0, 0, false, null]],
+    [PUMP, ["fan", "Fan", true, 0, 0, false, null, true]],
   );
   const specs = watch.specs((slugs) => new Map(slugs.map((slug) => [slug, { hue: 1, dash: 0 }])));
   assert.deepEqual(specs.map((spec) => [spec.title, spec.unit, spec.kind]), [

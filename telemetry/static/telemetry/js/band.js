@@ -1,10 +1,11 @@
 // Many series as one band: lowest, median and highest a bucket, never an average. Pure.
 //
 // `columns` is what uPlot draws: [seconds, highest, lowest, median], null = nobody
-// had a value. A series counts until it has been silent for gapMs.
+// had a value. A series counts until it has been silent for gapMs. `who` has, for each
+// bucket, {high, low, count}: whose the two extremes are, and of how many series.
 
 const MOST_SKIPPED = 3;
-const NOTHING = { min: Infinity, max: -Infinity };
+const NOTHING = { min: Infinity, max: -Infinity, low: null, high: null };
 const FAR = 3.5; // Robust z-score from which a value is an outlier (Iglewicz, Hoaglin).
 
 export class Band {
@@ -12,9 +13,10 @@ export class Band {
     Object.assign(this, { stepMs, buckets, gapMs });
     this.first = Math.floor(nowMs / stepMs) - buckets;
     this.columns = [[], [], [], []];
+    this.who = [];
     this.held = new Map(); // id → {bucket, value}
     this.filledTo = -Infinity; // the newest bucket that was written live
-    this.seen = null; // {bucket, min, max} of the bucket that is being filled
+    this.seen = null; // {bucket, min, max, low, high} of the bucket that is being filled
   }
 
   // A live reading, or the extremes of several.
@@ -23,11 +25,8 @@ export class Band {
     const held = this.held.get(id);
     if (held && held.bucket > bucket) return;
     this.held.set(id, { bucket, value });
-    if (!this.seen || bucket > this.seen.bucket) this.seen = { bucket, min, max };
-    else if (bucket === this.seen.bucket) {
-      this.seen.min = Math.min(this.seen.min, min);
-      this.seen.max = Math.max(this.seen.max, max);
-    }
+    if (!this.seen || bucket > this.seen.bucket) this.seen = { ...NOTHING, bucket };
+    if (bucket === this.seen.bucket) widen(this.seen, id, min, max);
   }
 
   // Fill the bucket of now from what each series holds, and drop what has left.
@@ -35,14 +34,20 @@ export class Band {
     const now = Math.floor(nowMs / this.stepMs);
     const old = now - this.buckets - this.first;
     if (old > this.buckets) {
-      for (const column of this.columns) column.splice(0, old);
+      for (const column of [...this.columns, this.who]) column.splice(0, old);
       this.first += old;
     }
     // A frame that came late must not leave a hole; a long sleep is loaded instead.
     const from = Math.max(this.filledTo + 1, now - MOST_SKIPPED);
     for (let bucket = Math.min(from, now); bucket <= now; bucket += 1) {
-      const seen = this.seen?.bucket === bucket ? this.seen : NOTHING;
-      this.write(bucket, this.fresh(bucket), seen.min, seen.max);
+      const found = { ...(this.seen?.bucket === bucket ? this.seen : NOTHING) };
+      const values = [];
+      for (const [id, held] of this.held) {
+        if (!this.isFresh(held, bucket)) continue;
+        values.push(held.value);
+        widen(found, id, held.value, held.value);
+      }
+      this.write(bucket, Float64Array.from(values), found);
     }
     this.filledTo = now;
   }
@@ -54,20 +59,20 @@ export class Band {
     const start = Math.max(this.first, Math.floor(fromMs / this.stepMs));
     const end = Math.floor(nowMs / this.stepMs);
     if (end < start) return;
+    const ids = Object.keys(series).map(Number);
     const lanes = Object.values(series).map((one) => this.sweep(one, start, end));
     const values = new Float64Array(lanes.length);
     for (let bucket = start; bucket <= end; bucket += 1) {
       let count = 0;
-      let [min, max] = [Infinity, -Infinity];
-      for (const lane of lanes) {
-        const at = bucket - start;
-        if (Number.isNaN(lane.held[at])) continue;
+      const found = { ...NOTHING };
+      const at = bucket - start;
+      lanes.forEach((lane, each) => {
+        if (Number.isNaN(lane.held[at])) return;
         values[count] = lane.held[at];
         count += 1;
-        min = Math.min(min, lane.min[at]);
-        max = Math.max(max, lane.max[at]);
-      }
-      if (count || bucket < end) this.write(bucket, values.subarray(0, count), min, max);
+        widen(found, ids[each], lane.min[at], lane.max[at]);
+      });
+      if (count || bucket < end) this.write(bucket, values.subarray(0, count), found);
     }
     for (const [id, one] of Object.entries(series)) {
       const last = one.times.length - 1;
@@ -124,30 +129,51 @@ export class Band {
     return lane;
   }
 
-  fresh(bucket) {
-    const values = [];
-    for (const held of this.held.values()) if (this.isFresh(held, bucket)) values.push(held.value);
-    return Float64Array.from(values);
+  countFresh(nowMs) {
+    const bucket = Math.floor(nowMs / this.stepMs);
+    let count = 0;
+    for (const held of this.held.values()) if (this.isFresh(held, bucket)) count += 1;
+    return count;
+  }
+
+  // Where and whose the extremes of a stretch are: {highest, lowest}, each {id, value,
+  // seconds}; null where nobody had a value.
+  extremes(fromS, toS) {
+    const [times, high, low] = this.columns;
+    const found = { highest: null, lowest: null };
+    times.forEach((seconds, at) => {
+      if (seconds < fromS || seconds > toS || typeof high[at] !== "number") return;
+      if (found.highest === null || high[at] > found.highest.value) found.highest = { id: this.who[at].high, value: high[at], seconds };
+      if (found.lowest === null || low[at] < found.lowest.value) found.lowest = { id: this.who[at].low, value: low[at], seconds };
+    });
+    return found;
   }
 
   isFresh(held, bucket) {
     return bucket - held.bucket <= Math.max(1, Math.round(this.gapMs / this.stepMs));
   }
 
-  write(bucket, values, min, max) {
+  write(bucket, values, { min, max, low, high }) {
     const [times, highest, lowest, middle] = this.columns;
     for (let at = times.length; at <= bucket - this.first; at += 1) {
       times.push((this.first + at) * this.stepMs / 1000);
-      for (const column of [highest, lowest, middle]) column.push(null);
+      for (const column of [highest, lowest, middle, this.who]) column.push(null);
     }
     const at = bucket - this.first;
     if (at < 0 || !values.length) return;
     values.sort();
     // What a bucket has shown it keeps: a spike is never taken back.
-    highest[at] = Math.max(highest[at] ?? -Infinity, values[values.length - 1], max);
-    lowest[at] = Math.min(lowest[at] ?? Infinity, values[0], min);
+    const who = this.who[at] ?? { high, low, count: 0 };
+    if (max > (highest[at] ?? -Infinity)) [highest[at], who.high] = [max, high];
+    if (min < (lowest[at] ?? Infinity)) [lowest[at], who.low] = [min, low];
     middle[at] = median(values);
+    this.who[at] = { ...who, count: values.length };
   }
+}
+
+function widen(found, id, min, max) {
+  if (min < found.min) [found.min, found.low] = [min, id];
+  if (max > found.max) [found.max, found.high] = [max, id];
 }
 
 function columnsOf({ times, values, starts, min, max, mean }) {

@@ -1,17 +1,22 @@
 // <hub-chart>: the numbers of one (name, unit), as lines or, above 18, as a band.
 
 import { Band } from "./band.js";
+import { BandLegend } from "./band_legend.js";
 import { usualGapMs, usualRawGapMs } from "./buckets.js";
+import { bindKeys } from "./chart_keys.js";
 import { icon, make, nameOf, setText, swatch } from "./dom.js";
 import { formatAgo, formatMoment, unitBeside } from "./format.js";
 import { fill, gettext, ngettext } from "./i18n.js";
 import { LoadedFigure } from "./loaded_figure.js";
+import { marksText, NO_MARKS } from "./marks.js";
 import { DASHES, MOST_LINES } from "./palette.js";
 import { makePlot } from "./plot.js";
 import { edges, isLive } from "./range.js";
+import { listOfBand } from "./readings_list.js";
 import { niceStep } from "./scale.js";
+import { nearestPlace } from "./steps.js";
 
-const LEGEND_GAP_MS = 450;
+const LEGEND_GAP_MS = 250;
 const BAND_POINTS = 400;
 
 class HubChart extends LoadedFigure {
@@ -19,14 +24,38 @@ class HubChart extends LoadedFigure {
     this.isBand = this.spec.lines.length > MOST_LINES;
     this.lanes = new Map(this.spec.lines.map((line, lane) => [line.id, lane]));
     this.host = make("div", { class: "plot" });
+    this.keyedS = null; // where the keyboard's cursor is
+    this.marks = NO_MARKS;
+    bindKeys(this.host, this, `${this.spec.title} ${unitBeside(this.spec.title, this.spec.unit)}`.trim());
     this.legend = make("ul", { class: "legend" });
     this.body.replaceChildren(this.host, this.legend);
-    this.items = this.isBand ? this.bandItems() : this.spec.lines.map((line) => this.lineItem(line));
+    this.band = this.isBand ? new BandLegend(this, this.legend) : null;
+    this.items = this.isBand ? [] : this.spec.lines.map((line) => this.lineItem(line));
     this.cursor = null;
     this.legendMs = -Infinity;
-    this.sized ??= new ResizeObserver(() => this.resize());
+    this.sized?.disconnect();
+    this.sized = new ResizeObserver(() => this.resize());
     this.sized.observe(this.host);
     this.makeGrid();
+  }
+
+  // Gone for good (not only moved): a plot that stays in the others' cursor group would
+  // be kept for ever.
+  disconnectedCallback() {
+    queueMicrotask(() => {
+      if (this.isConnected) return;
+      this.plot?.destroy();
+      this.plot = null;
+      this.sized?.disconnect();
+      this.forget();
+    });
+  }
+
+  // Thresholds and annotations, see marks.js.
+  setMarks({ levels = [], moments = [] }) {
+    this.marks = { levels, moments };
+    this.isDirty = true;
+    this.summarizedMs = -Infinity;
   }
 
   get points() {
@@ -46,7 +75,13 @@ class HubChart extends LoadedFigure {
     this.isPlotOld = true;
     this.cursor = null;
     this.legendMs = -Infinity;
-    this.minGapMs = Math.min(1_000, Math.max(100, grid.stepMs / 2));
+    // A place is a pixel or two: what has come in there is seen by its height as well.
+    this.minGapMs = Math.min(1_000, Math.max(100, grid.stepMs / 10));
+  }
+
+  put(row) {
+    super.put(row);
+    this.freshMs = row.time;
   }
 
   putLane(lane, row) {
@@ -66,7 +101,10 @@ class HubChart extends LoadedFigure {
   }
 
   draw(nowMs) {
-    if (!this.host.clientWidth || this.page.isSelecting) return;
+    if (!this.isConnected) return;
+    // Not measured each time: after a legend has changed that lays the page out anew.
+    this.widthPx ||= this.host.clientWidth;
+    if (!this.widthPx || this.page.isSelecting) return;
     if (isLive(this.view)) this.grid.advance(nowMs);
     if (!this.isBand) this.setGaps();
     this.settleMeans(nowMs);
@@ -76,15 +114,77 @@ class HubChart extends LoadedFigure {
       plot.setData(this.grid.columns, false);
       plot.setScale("x", { min: fromMs / 1000, max: toMs / 1000 });
     });
+    if (this.keyedS !== null) this.pointAtTime(this.keyedS);
     this.isDirty = false;
-    if (nowMs - this.legendMs >= LEGEND_GAP_MS || nowMs < this.legendMs) {
-      this.legendMs = nowMs;
-      this.writeNote();
-      this.writeEmpty(nowMs);
-      if (this.isBand) this.writeBand(nowMs);
-      else this.writeLines(nowMs);
-      this.summarize(nowMs, () => this.describe());
-    }
+    if (this.freshMs && this.isNow()) this.page.delays?.note(nowMs - this.freshMs);
+    this.freshMs = null;
+    if (nowMs - this.legendMs >= LEGEND_GAP_MS || nowMs < this.legendMs) this.writeReadout(nowMs);
+  }
+
+  // What the legend and the note say, of now or of where the cursor is.
+  writeReadout(nowMs) {
+    this.isPointed = false;
+    this.legendMs = nowMs;
+    this.writeNote();
+    this.writeEmpty(nowMs);
+    if (this.isBand) this.band.write(nowMs);
+    else this.writeLines(nowMs);
+    this.summarize(nowMs, () => this.describe());
+  }
+
+  // --- the cursor -------------------------------------------------------------------
+
+  notePointer(index) {
+    if (index === this.cursor || !this.plot) return;
+    this.cursor = index;
+    this.isPointed = true; // the next frame writes it, see scheduler.js
+    this.page.cursorS = index === null ? null : this.plot.data[0][index];
+  }
+
+  get isKeyed() {
+    return this.keyedS !== null;
+  }
+
+  // The index of the keyboard's cursor, null for none.
+  get pointed() {
+    return this.keyedS === null || !this.plot.data[0].length ? null : nearestPlace(this.plot.data[0], this.keyedS);
+  }
+
+  pointAt(index) {
+    this.pointAtTime(index === null ? null : this.plot.data[0][index]);
+  }
+
+  // All charts show the same time; a cursor that time has left behind is gone.
+  pointAtTime(seconds) {
+    const { plot } = this;
+    const left = seconds === null ? -1 : plot.valToPos(seconds, "x");
+    const isGone = left < 0;
+    this.keyedS = isGone ? null : seconds;
+    plot.setCursor(isGone ? { left: -10, top: -10 } : { left, top: 0 }, true, true);
+    this.notePointer(this.pointed);
+  }
+
+  zoom(isOut) {
+    if (!this.isKeyed) return this.page.zoom(isOut);
+    const [fromMs, toMs] = this.shownEdges();
+    const half = (toMs - fromMs) * (isOut ? 1 : 0.25);
+    return this.page.choose({ fromMs: this.keyedS * 1000 - half, toMs: this.keyedS * 1000 + half });
+  }
+
+  // What is at the keyboard's cursor, to be read out.
+  spoken() {
+    const at = this.pointed;
+    if (at === null) return this.describe();
+    const values = this.isBand
+      ? this.band.parts(this.page.hubNow()).map((part) => part.filter(Boolean).join(" "))
+      : this.spec.lines.map((line, lane) => [line, this.valueThen(lane, at).value])
+        .filter(([, value]) => typeof value === "number")
+        .map(([line, value]) => `${line.device} ${this.formatOf(line, value)}`);
+    return `${formatMoment(this.plot.data[0][at] * 1000, this.page.zone)}: ${values.join(", ")}`;
+  }
+
+  formatOf(line, value) {
+    return this.page.format(value, line.key ? line : this.spec, line.id);
   }
 
   plotOfGrid() {
@@ -118,16 +218,16 @@ class HubChart extends LoadedFigure {
       isOpen: (line) => page.isStale() || page.isOldValue(line),
       isNow: () => this.isNow(),
       missing: () => this.missing.map(([, from, to]) => [from / 1000, to / 1000]),
-      onCursor: (index) => { this.cursor = index; this.legendMs = -Infinity; },
+      marks: () => this.marks,
+      onCursor: (index) => this.notePointer(index),
       onSelect: (fromMs, toMs) => page.choose({ fromMs, toMs }),
       onReset: () => page.choose(null),
     });
   }
 
   resize() {
-    if (this.plot && this.host.clientWidth) {
-      this.plot.setSize({ width: this.host.clientWidth, height: this.host.clientHeight });
-    }
+    this.widthPx = this.host.clientWidth;
+    if (this.plot && this.widthPx) this.plot.setSize({ width: this.widthPx, height: this.host.clientHeight });
   }
 
   // Where the pointer is, else the newest place, where this is no longer now.
@@ -141,8 +241,17 @@ class HubChart extends LoadedFigure {
     const nowMs = page.hubNow();
     if (then !== null) return this.setNote(formatMoment(this.grid.columns[0][then] * 1000, page.zone));
     if (!this.isBand) return this.setNote(this.rollup(nowMs));
-    const devices = fill(ngettext("%(n)s device", "%(n)s devices", this.spec.lines.length), { n: this.spec.lines.length });
-    return this.setNote(`${fill(gettext("%(devices)s: median, lowest to highest"), { devices })} · ${this.rollup(nowMs)}`);
+    return this.setNote(`${fill(gettext("%(devices)s: median, lowest to highest"), { devices: this.countText(nowMs) })} · ${this.rollup(nowMs)}`);
+  }
+
+  // Of how many the band is: who is silent now is not in it.
+  countText(nowMs = null) {
+    const all = this.spec.lines.length;
+    const on = this.isBand && nowMs !== null && this.isNow() ? this.grid.countFresh(nowMs) : all;
+    const words = this.spec.isByDevice
+      ? ngettext("%(n)s metric", "%(n)s metrics", all)
+      : ngettext("%(n)s device", "%(n)s devices", all);
+    return fill(words, { n: on && on < all ? fill(gettext("%(on)s of %(all)s"), { on, all }) : all });
   }
 
   lineItem(line) {
@@ -166,7 +275,7 @@ class HubChart extends LoadedFigure {
       const state = isThen ? "live" : this.page.stateOf(line.slug);
       const isOld = !isThen && this.page.isOldValue(line);
       const shown = isThen ? this.valueThen(lane, then) : { value: head?.value };
-      const format = (value) => this.page.format(value, this.spec, line.id);
+      const format = (value) => this.formatOf(line, value);
       setText(item.value, format(shown.value));
       const spread = typeof shown.low === "number" && shown.low !== shown.high ? `${format(shown.low)} – ${format(shown.high)}` : "";
       setText(item.age, isOld && head ? formatAgo(nowMs - head.heardMs) : spread);
@@ -186,50 +295,29 @@ class HubChart extends LoadedFigure {
     return this.widthMs === null ? { value: found } : found;
   }
 
-  bandItems() {
-    const middle = make("b");
-    this.legend.append(make(
-      "li", {}, swatch({ hue: 1, dash: 0 }, DASHES), make("span", {}, gettext("median")), middle,
-    ));
-    const others = make("li");
-    this.legend.append(others);
-    return { middle, others };
+  // --- what can be taken away -------------------------------------------------------
+
+  async list() {
+    return this.isBand ? listOfBand(this.grid.columns, this.shownEdges()) : super.list();
   }
 
-  writeBand(nowMs) {
-    const [, high, low, middle] = this.grid.columns;
-    const isThen = this.then !== null || !this.isNow();
-    const at = this.then ?? middle.findLastIndex((value) => typeof value === "number");
-    setText(this.items.middle, this.page.format(middle[at], this.spec));
-    const parts = [];
-    if (isThen) {
-      parts.push([gettext("highest"), "", high[at]], [gettext("lowest"), "", low[at]]);
-    } else {
-      const { highest, lowest, far } = this.grid.outliers(nowMs);
-      if (highest) parts.push([gettext("highest"), this.nameOf(highest.id), highest.value]);
-      if (lowest) parts.push([gettext("lowest"), this.nameOf(lowest.id), lowest.value]);
-      for (const one of far) parts.push([gettext("far off"), this.nameOf(one.id), one.value]);
-    }
-    const items = parts.map(([word, name, value]) => make(
-      "li", {}, make("span", {}, word),
-      make("b", {}, nameOf(name), " ", this.page.format(value, this.spec)),
-    ));
-    while (this.legend.children.length > 1) this.legend.lastChild.remove();
-    this.legend.append(...items);
-  }
-
-  nameOf(id) {
-    return this.spec.lines[this.lanes.get(id)]?.device ?? "";
+  picture() {
+    const legend = this.isBand
+      ? this.band.parts(this.page.hubNow()).map((part, at) => ({ style: at ? null : { hue: 1, dash: 0 }, text: part.filter(Boolean).join(" ") }))
+      : this.spec.lines.map((line, lane) => ({ style: line.style, text: `${line.device} ${this.items[lane].value.textContent}` }));
+    const { title, unit } = this.spec;
+    return { title: `${title} ${unitBeside(title, unit)}`.trim(), images: [{ canvas: this.plot.ctx.canvas }], legend };
   }
 
   describe() {
     const { lines, title, unit } = this.spec;
-    const count = fill(ngettext("%(n)s device", "%(n)s devices", lines.length), { n: lines.length });
     const valueOf = (line, lane) => (this.isNow() ? this.page.head(line.id)?.value : this.grid.newest(lane));
     const now = this.isBand
       ? this.page.format(this.grid.columns[3].findLast((value) => typeof value === "number"), this.spec)
-      : lines.map((line, lane) => `${line.device} ${this.page.format(valueOf(line, lane), this.spec, line.id)}`).join(", ");
-    return fill(gettext("%(title)s %(unit)s, %(count)s. Last: %(now)s"), { title, unit: unitBeside(title, unit), count, now });
+      : lines.map((line, lane) => `${line.device} ${this.formatOf(line, valueOf(line, lane))}`).join(", ");
+    const said = fill(gettext("%(title)s %(unit)s, %(count)s. Last: %(now)s"), { title, unit: unitBeside(title, unit), count: this.countText(), now });
+    const marked = marksText(this.marks);
+    return marked ? `${said}. ${fill(gettext("Marked: %(what)s"), { what: marked })}` : said;
   }
 }
 

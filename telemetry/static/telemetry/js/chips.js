@@ -1,7 +1,7 @@
 // How many devices are in each state; each chip filters the table.
 
 import { icon, make, setText } from "./dom.js";
-import { fill, gettext, ngettext } from "./i18n.js";
+import { fill, ngettext } from "./i18n.js";
 import { countStates, STATES } from "./presence.js";
 import { countWord } from "./words.js";
 
@@ -57,10 +57,5 @@ export class Chips {
     setText(this.spoken, fill(text, { n: Math.abs(more) }));
     this.spokenMs = nowMs;
     this.spokenOffline = offline;
-  }
-
-  // What the numbers are when the page is not true any more.
-  static asOf(time) {
-    return fill(gettext("Values as of %(time)s"), { time });
   }
 }

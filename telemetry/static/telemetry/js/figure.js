@@ -7,8 +7,8 @@ export class HubFigure extends HTMLElement {
   isDirty = true;
   minGapMs = 250;
 
-  // page: what the page knows (see group.js). spec: {key, name, unit, title, kind,
-  // lines: [{id, slug, device, style}]}.
+  // page: what the page knows (see live_page.js). spec: {key, name, unit, title, kind,
+  // query, lines: [{id, slug, device, style}]}.
   configure(page, spec) {
     this.page = page;
     this.spec = spec;
@@ -20,7 +20,7 @@ export class HubFigure extends HTMLElement {
     if (unit) title.append(nameOf(unit, { class: "unit" }));
     this.replaceChildren(make(
       "figure", { class: "figure" },
-      make("div", { class: "figure-head" }, title, this.note),
+      make("div", { class: "figure-head" }, title, this.note, ...this.extras()),
       this.body,
       this.summary,
     ));
@@ -37,6 +37,11 @@ export class HubFigure extends HTMLElement {
 
   setNote(text) {
     setText(this.note, text);
+  }
+
+  // What stands at the end of its head.
+  extras() {
+    return [];
   }
 
   build() {}

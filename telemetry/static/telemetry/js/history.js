@@ -15,9 +15,11 @@ export class History {
   // after all retries, at once when it refuses (4xx): with the hub's reason, a sentence
   // for people, where the range holds too much; and when `signal` says that nobody wants
   // it any more. widthMs: of the buckets, where it has to be this one.
-  load({ name, unit, fromMs, toMs, points, widthMs = null, signal }) {
+  load({ name, unit, device, fromMs, toMs, points, widthMs = null, signal }) {
     const query = new URLSearchParams({
-      ...(name === undefined ? {} : { name, unit }),
+      ...(name === undefined ? {} : { name }),
+      ...(device === undefined ? {} : { device }),
+      ...(unit === undefined ? {} : { unit }),
       points, from: Math.max(0, Math.floor(fromMs)), to: Math.ceil(toMs),
       ...(widthMs === null ? {} : { width: widthMs }),
     });

@@ -44,7 +44,7 @@ class HubLink extends HTMLElement {
   sentence(fromMs, nowMs) {
     const { socket, zone } = this.page;
     const values = fill(gettext("Values are from %(time)s."), { time: formatClock(fromMs, zone) });
-    const parts = { "signed-out": gettext("Signed out."), refused: gettext("You may no longer see this group.") };
+    const parts = { "signed-out": gettext("Signed out."), refused: this.dataset.refused ?? gettext("You may no longer see this group.") };
     if (parts[socket.phase]) return `${parts[socket.phase]} ${values}`;
     if (socket.phase === "stopped") {
       const closed = fill(gettext("The hub has closed the connection (%(code)s). Load the page again."), { code: socket.code });

@@ -6,9 +6,11 @@
 // into a new grid: until that is there the old one stays on the screen.
 
 import { make } from "./dom.js";
+import { FigureMenu } from "./figure_menu.js";
 import { AHEAD_MS, GridFigure } from "./grid_figure.js";
 import { gettext } from "./i18n.js";
 import { edges, isLive } from "./range.js";
+import { listOf } from "./readings_list.js";
 
 const RELOAD_GAP_MS = 2_000;
 // How soon means that live rows have only estimated are asked for.
@@ -24,6 +26,32 @@ export class LoadedFigure extends GridFigure {
 
   get loading() {
     return this.wishes.size > 0;
+  }
+
+  extras() {
+    this.menu = new FigureMenu(this);
+    return [this.menu.element];
+  }
+
+  // What is to be asked for, of the hub.
+  get query() {
+    return this.spec.query ?? { name: this.spec.name, unit: this.spec.unit };
+  }
+
+  // What is shown, as the hub has it: see readings_list.js.
+  async list() {
+    const [fromMs, toMs] = this.shownEdges();
+    const found = await this.page.history.load({ ...this.query, fromMs, toMs, points: this.points, widthMs: this.widthMs });
+    return listOf(found, this.spec.lines, [fromMs, toMs]);
+  }
+
+  shownEdges() {
+    return this.drawn(this.page.drawnNow());
+  }
+
+  cellText(number, line, column) {
+    if (column === "readings") return number.toLocaleString();
+    return this.page.format(number, line?.key ? line : this.spec, line?.id);
   }
 
   // The page shows another range: all is loaded again, at once where somebody looks.
@@ -45,7 +73,7 @@ export class LoadedFigure extends GridFigure {
   // how many of the readings are later than lostMs and earlier than now.
   async load(fromMs = null, lostMs = Infinity) {
     this.isWanted = true;
-    const { page, spec } = this;
+    const { page } = this;
     const isWhole = fromMs === null || this.view !== page.view || !this.hasLoaded;
     const view = page.view;
     const nowMs = page.hubNow();
@@ -58,7 +86,7 @@ export class LoadedFigure extends GridFigure {
     this.writeNote?.();
     try {
       const found = await page.history.load({
-        name: spec.name, unit: spec.unit, fromMs: askedMs, toMs: viewToMs + (isLive(view) ? AHEAD_MS : 0),
+        ...this.query, fromMs: askedMs, toMs: viewToMs + (isLive(view) ? AHEAD_MS : 0),
         points: this.points, widthMs, signal: wish.stop.signal,
       });
       if (!this.wishes.has(wish)) return 0;

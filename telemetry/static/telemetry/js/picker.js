@@ -1,11 +1,16 @@
-// The range picker: presets, two dates, steps to and fro, and the word for what is shown.
-// Its forms work without a script as well; with one no page is loaded again.
+// The range picker: presets, two dates, steps to and fro, live or paused, and the word
+// for what is shown. Its forms work without a script as well; with one no page is loaded
+// again.
 
+import { CopyLink } from "./copy_link.js";
 import { setText } from "./dom.js";
+import { closeOutside } from "./fold.js";
 import { formatMoment } from "./format.js";
 import { fill, gettext } from "./i18n.js";
-import { edges, fixedView, isLive, isSame, readRange, roughly, shifted, SHORTEST_MS, writeRange, writeSpan, zoomed } from "./range.js";
+import { edges, fixedView, frozen, isLive, isSame, readRange, roughly, shifted, SHORTEST_MS, writeRange, writeSpan, zoomed } from "./range.js";
 import { formatWidth } from "./rollup.js";
+import { bind } from "./shortcuts.js";
+import { stateWord } from "./words.js";
 import { readWall, writeWall } from "./zone.js";
 
 const byId = (id) => document.getElementById(id);
@@ -23,13 +28,24 @@ export class Picker {
       this.choose(readRange(`?from=${event.submitter.value}`, this.facts()).view);
     });
     this.dates.addEventListener("submit", (event) => this.submit(event));
-    byId("go-live").addEventListener("click", () => this.goLive());
-    for (const [id, move] of MOVES) {
-      byId(id).addEventListener("click", () => this.choose(move(this.view, this.hubNow())));
-    }
+    for (const id of ["go-live", "live"]) byId(id).addEventListener("click", () => this.goLive());
+    byId("pause").addEventListener("click", () => this.pause());
+    for (const [id, move] of MOVES) byId(id).addEventListener("click", () => this.move(move));
     addEventListener("popstate", () => this.read(false));
-    addEventListener("keydown", (event) => this.press(event));
-    byId("range").hidden = false;
+    closeOutside(this.dates.closest("details"));
+    this.link = new CopyLink(() => this.view, hubNow);
+    this.bindKeys();
+    for (const id of ["range", "live-or-pause"]) byId(id).hidden = false;
+  }
+
+  bindKeys() {
+    bind("l", gettext("Live"), () => this.goLive());
+    bind("p", gettext("Pause, or go on"), () => (isLive(this.view) ? this.pause() : this.goLive()));
+    bind("[", gettext("Earlier"), () => this.move(MOVES.get("earlier")));
+    bind("]", gettext("Later"), () => this.move(MOVES.get("later")));
+    bind("-", gettext("A longer range"), () => this.zoom(true));
+    bind("=", gettext("A shorter range"), () => this.zoom(false));
+    bind("c", gettext("Copy the link"), () => this.link.copy());
   }
 
   facts() {
@@ -39,14 +55,14 @@ export class Picker {
   // What the address says; a wrong one becomes the nearest that there is.
   read(isFirst = true) {
     const { view, problem } = readRange(location.search, this.facts());
-    if (problem !== null) history.replaceState(null, "", writeRange(view));
+    if (problem !== null) history.replaceState(null, "", writeRange(view, location.search));
     this.show(view, problem, isFirst);
   }
 
   // Somebody has chosen: the address holds it, so that “back” returns.
   choose(view) {
     if (this.view !== null && isSame(view, this.view)) return;
-    history.pushState(null, "", writeRange(view));
+    history.pushState(null, "", writeRange(view, location.search));
     this.show(view, null);
   }
 
@@ -61,6 +77,19 @@ export class Picker {
     this.choose({ spanMs: this.liveMs ?? this.fallbackMs });
   }
 
+  // What is on the screen stays there.
+  pause() {
+    if (isLive(this.view)) this.choose(frozen(this.view, this.hubNow()));
+  }
+
+  move(how) {
+    this.choose(how(this.view, this.hubNow()));
+  }
+
+  zoom(isOut) {
+    this.move((view, nowMs) => zoomed(view, isOut, nowMs));
+  }
+
   submit(event) {
     event.preventDefault();
     const [from, to] = ["from", "to"].map((name) => readWall(this.dates.elements[name].value, this.zone));
@@ -69,15 +98,6 @@ export class Picker {
     this.dates.closest("details").open = false;
     this.choose(view);
     if (problem !== null) this.say(problem);
-  }
-
-  press(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea")) return;
-    if (event.key === "l" && !isLive(this.view)) this.goLive();
-    if (event.key === "Escape" && this.dates.closest("details").open) {
-      this.dates.closest("details").open = false;
-      this.dates.closest("details").querySelector("summary").focus();
-    }
   }
 
   show(view, problem) {
@@ -91,12 +111,20 @@ export class Picker {
     this.dates.elements.from.value = writeWall(fromMs, this.zone);
     this.dates.elements.to.value = writeWall(toMs, this.zone);
     byId("later").disabled = isLive(view);
+    byId("live").setAttribute("aria-pressed", String(isLive(view)));
+    byId("pause").setAttribute("aria-pressed", String(!isLive(view)));
+    this.link.show(view);
     document.body.classList.toggle("is-paused", !isLive(view));
     byId("go-live").hidden = isLive(view);
     byId("range-icon").hidden = isLive(view);
     this.words = isLive(view) && isPreset ? "" : this.wordsOf(view);
     this.say(problem);
     this.onView(view);
+  }
+
+  // While nothing is heard nothing claims to be live, the mode neither.
+  showTruth(isStale) {
+    setText(byId("live-word"), stateWord("live", isStale));
   }
 
   // Never colour alone: a range that stands still says so, and since when.
@@ -115,9 +143,9 @@ export class Picker {
   }
 }
 
-const MOVES = [
+const MOVES = new Map([
   ["earlier", (view, nowMs) => shifted(view, false, nowMs)],
   ["later", (view, nowMs) => shifted(view, true, nowMs)],
   ["zoom-in", (view, nowMs) => zoomed(view, false, nowMs)],
   ["zoom-out", (view, nowMs) => zoomed(view, true, nowMs)],
-];
+]);

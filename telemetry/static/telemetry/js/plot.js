@@ -3,6 +3,7 @@
 import { alone } from "./feed.js";
 import { formatTick, formatTimeTick } from "./format.js";
 import { gettext } from "./i18n.js";
+import { drawMarks, labelRoom, reach } from "./marks.js";
 import { niceRange, rangeTicks, timeTicks } from "./scale.js";
 import { DASHES } from "./palette.js";
 import { offsetMs } from "./zone.js";
@@ -26,14 +27,15 @@ export function colour(token) {
 // shape: "raw" (a column a line), "buckets" (three a line: highest, lowest, mean) or
 // "band" (three in all); lines: [{style: {hue, dash}}]. page: {zone, language, isStale(),
 // staleFromMs()}. isOpen(line): whether the line's end is drawn as a ring, because it is
-// not live; isNow(): whether the right edge is now; missing(): [[from, to]…], seconds.
-export function makePlot(host, { columns, shape, lines, page, isOpen, isNow, missing, onCursor, onSelect, onReset }) {
+// not live; isNow(): whether the right edge is now; missing(): [[from, to]…], seconds;
+// marks(): see marks.js.
+export function makePlot(host, { columns, shape, lines, page, isOpen, isNow, missing, marks, onCursor, onSelect, onReset }) {
   let range = null;
   let stepS = 1;
   const options = {
     width: Math.max(host.clientWidth, 120),
     height: host.clientHeight,
-    padding: [8, 20, 0, 0],
+    padding: [8, (plot) => Math.max(20, labelRoom(marks().levels, plot.width / 4)), 0, 0],
     legend: { show: false },
     cursor: {
       x: true,
@@ -48,7 +50,7 @@ export function makePlot(host, { columns, shape, lines, page, isOpen, isNow, mis
       x: { time: true, auto: false },
       y: {
         range: (plot, low, high) => {
-          range = niceRange(low, high, range);
+          range = niceRange(...reach(low, high, marks().levels), range);
           return [range.min, range.max];
         },
       },
@@ -90,6 +92,7 @@ export function makePlot(host, { columns, shape, lines, page, isOpen, isNow, mis
       draw: [(plot) => {
         drawAlone(plot, shape, lines);
         if (shape !== "band" && isNow()) drawEnds(plot, shape, lines, isOpen);
+        drawMarks(plot, marks(), colour);
         for (const [from, to] of missing()) drawHatch(plot, from, to);
         if (isNow() && page.isStale()) drawHatch(plot, page.staleFromMs() / 1000, Infinity);
       }],

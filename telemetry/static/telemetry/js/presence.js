@@ -1,72 +1,80 @@
-// What state a device is in, and why. Pure: times in ms of the hub's clock.
+// What state a device is in: by its period, its socket and its last reading. Pure; times
+// in ms of the hub's clock. The rule is that of telemetry/devices/status.py, and
+// tests/golden/presence.json holds for both. evidence.js says it in words.
 
-const LATE_FLOOR_MS = 5_000;
-const GRACE_MS = 15_000;
+// Missed periods before a device is late, and the least that counts as late.
+const LATE_PERIODS = 3;
+const LATE_MS = 5_000;
 // Nobody has said how often it sends, and it has not sent often enough to tell.
 const UNKNOWN_PERIOD_MS = 20_000;
-const INTERVALS = 20;
+// A socket that was closed so recently is about to come back.
+const GRACE_MS = 15_000;
+// Late again so soon after it was not: it hovers at the limit, and stays late until it has
+// been in time for as long.
+const HOLD_MS = 20_000;
+// What a device sent just before its socket ended may be read just after.
+const CLOSING_MS = 1_000;
 
 export const STATES = ["live", "late", "offline", "new", "paused"];
+const JUDGED = new Set(["live", "late", "offline"]);
 
 // How long a device may be silent before it is late.
 export function lateAfterMs(periodMs) {
-  return Math.max(3 * (periodMs ?? UNKNOWN_PERIOD_MS), LATE_FLOOR_MS);
+  return Math.max(LATE_PERIODS * (periodMs ?? UNKNOWN_PERIOD_MS), LATE_MS);
 }
 
-// facts: {isPaused, isOnline, changedMs, lastSeenMs, lastReadingMs, periodMs}; times
-// null = never. Returns "new", "live", "late", "offline" or "paused": the worse of
-// what the socket and the readings say.
-export function judge(facts, nowMs) {
-  if (facts.isPaused) return "paused";
-  const { lastReadingMs, changedMs } = facts;
-  const isNever = lastReadingMs === null && facts.lastSeenMs === null;
-  if (isNever && !facts.isOnline) return "new";
+// facts: {isPaused, isOnline, changedMs, lastSeenMs, lastReadingMs, periodMs}; times null:
+// never. before: what this said at the last look, null for the first; whoever looks again
+// and again passes it, so that nothing flaps. Returns {state, isUnsteady, calmMs}, and
+// `before` itself where nothing has changed.
+export function judge(facts, nowMs, before = null) {
+  let [state, isExcused] = atOnce(facts, nowMs);
+  if (before === null || !JUDGED.has(state) || !JUDGED.has(before.state)) {
+    return before?.state === state ? before : status(state);
+  }
+  // It has come back, but no reading has.
+  if (isExcused && before.state !== "live") state = "late";
+  if (before.isUnsteady && state !== "offline") return stillUnsteady(state, nowMs, before);
+  if (state === before.state) return before;
+  if (state === "live" && before.state === "late") return status(state, false, nowMs);
+  const wasCalm = before.state === "live" && before.calmMs !== null;
+  return status(state, state === "late" && wasCalm && nowMs - before.calmMs < HOLD_MS);
+}
+
+function status(state, isUnsteady = false, calmMs = null) {
+  return { state, isUnsteady, calmMs };
+}
+
+function stillUnsteady(state, nowMs, before) {
+  if (state !== "live") return before.calmMs === null ? before : status(state, true);
+  if (before.calmMs === null) return status("late", true, nowMs);
+  return nowMs - before.calmMs < HOLD_MS ? before : status("live", false, nowMs);
+}
+
+// The state by the facts alone, and whether only its socket excuses it.
+function atOnce({ isPaused, isOnline, changedMs, lastSeenMs, lastReadingMs, periodMs }, nowMs) {
+  if (isPaused) return ["paused", false];
+  const lateMs = lateAfterMs(periodMs);
+  if (lastReadingMs === null) {
+    const sinceMs = changedMs ?? lastSeenMs;
+    if (sinceMs === null || nowMs - sinceMs <= (isOnline ? lateMs : GRACE_MS)) return ["new", false];
+    return [isOnline ? "late" : "offline", false];
+  }
+  const hasEnded = !isOnline && changedMs !== null && lastReadingMs <= changedMs + CLOSING_MS;
   // Nobody knows that it sleeps between readings: gone is gone.
-  const isUnexplained = facts.periodMs === null && !facts.isOnline && changedMs !== null;
-  const lateAfter = isUnexplained ? LATE_FLOOR_MS : lateAfterMs(facts.periodMs);
-  // Just connected, nothing read yet: it has the time that it always has.
-  const quietMs = nowMs - Math.max(lastReadingMs ?? -Infinity, facts.isOnline ? changedMs ?? -Infinity : -Infinity);
-  const isLate = quietMs > lateAfter;
-  if (facts.isOnline) return isLate ? "late" : "live";
-  const closedMs = nowMs - (changedMs ?? lastReadingMs ?? facts.lastSeenMs ?? -Infinity);
-  // A short break, or a sleeper whose next reading is not yet due, is no outage.
-  if (closedMs <= GRACE_MS || !isLate) return isLate ? "late" : "live";
-  return "offline";
-}
-
-// The median of a device's last intervals: what it seems to send at.
-export class PeriodEstimate {
-  constructor() {
-    this.intervals = [];
-    this.lastMs = null;
-    this.storedMs = null;
+  const patienceMs = hasEnded && periodMs === null ? LATE_MS : lateMs;
+  if (nowMs - lastReadingMs <= patienceMs) return ["live", false];
+  // As it was before its socket changed, for a while.
+  if (changedMs !== null && changedMs >= lastReadingMs) {
+    const sinceMs = nowMs - changedMs;
+    const wasQuietMs = changedMs - lastReadingMs;
+    const isExcused = isOnline
+      ? wasQuietMs <= lateMs + GRACE_MS && sinceMs <= lateMs
+      : wasQuietMs <= lateMs && sinceMs <= GRACE_MS;
+    if (isExcused) return ["live", true];
   }
-
-  // A reading, or the last of `count` that were merged into one row.
-  note(timeMs, count = 1) {
-    if (this.lastMs !== null && timeMs > this.lastMs) {
-      this.intervals.push((timeMs - this.lastMs) / count);
-      if (this.intervals.length > INTERVALS) this.intervals.shift();
-    }
-    if (this.lastMs === null || timeMs > this.lastMs) this.lastMs = timeMs;
-  }
-
-  // What the stored readings say (habits.js); only until live ones have said enough.
-  suppose(periodMs) {
-    this.storedMs = periodMs;
-  }
-
-  // null until it is stored, or three intervals are known.
-  get periodMs() {
-    return this.medianMs(3) ?? this.storedMs;
-  }
-
-  medianMs(least) {
-    if (this.intervals.length < least) return null;
-    const sorted = [...this.intervals].sort((a, b) => a - b);
-    const middle = sorted.length >> 1;
-    return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-  }
+  if (isOnline || nowMs - Math.max(changedMs ?? 0, lastReadingMs) <= GRACE_MS) return ["late", false];
+  return ["offline", false];
 }
 
 // States of many devices → how many are in each.

@@ -5,9 +5,15 @@ export const SUBPROTOCOL = "hub.live.v1";
 export const hello = (intervalMs) => (
   JSON.stringify({ type: "hello", interval_ms: intervalMs })
 );
-export const subscribe = (id, groups, resume) => (
-  JSON.stringify({ type: "subscribe", id, groups, ...(resume ? { resume } : {}) })
-);
+const DEVICE = "device:";
+// topics: slugs of groups, and "device:<slug>" for a device alone; metrics: names, null
+// for all.
+export const subscribe = (id, topics, resume, metrics = null) => {
+  const groups = topics.filter((topic) => !topic.startsWith(DEVICE));
+  const devices = topics.filter((topic) => topic.startsWith(DEVICE)).map((topic) => topic.slice(DEVICE.length));
+  const asked = { groups, ...(devices.length ? { devices } : {}), ...(metrics ? { metrics } : {}) };
+  return JSON.stringify({ type: "subscribe", id, ...asked, ...(resume ? { resume } : {}) });
+};
 export const unsubscribe = (groups) => JSON.stringify({ type: "unsubscribe", groups });
 export const ack = (group, revision) => JSON.stringify({ type: "ack", group, revision });
 export const ping = (echo) => JSON.stringify({ type: "ping", echo });
@@ -30,10 +36,18 @@ export function readRow(row) {
   return { id, time, value, min: row[3], max: row[4], count: row[5] };
 }
 
-// [slug, name, is_online, changed_ms, last_seen_ms, is_paused, expected_period_s].
+const inMs = (seconds) => (typeof seconds === "number" ? seconds * 1000 : null);
+
+// [id, device slug, metric, unit, period_s].
+export function readSeries(row) {
+  const [id, device, metric, unit, periodS] = row;
+  return { id, device, metric, unit, periodMs: inMs(periodS) };
+}
+
+// [slug, name, is_online, changed_ms, last_seen_ms, is_paused, period_s, is_estimated].
 export function readDevice(row) {
-  const [slug, name, isOnline, changedMs, lastSeenMs, isPaused, expectedPeriodS] = row;
-  return { slug, name, isOnline, changedMs, lastSeenMs, isPaused, expectedPeriodS };
+  const [slug, name, isOnline, changedMs, lastSeenMs, isPaused, periodS, isEstimated] = row;
+  return { slug, name, isOnline, changedMs, lastSeenMs, isPaused, periodMs: inMs(periodS), isEstimated };
 }
 
 const BUGS = new Set([4400, 4413, 1002, 1007, 1009]);

@@ -97,10 +97,15 @@ export function fixedView(fromMs, toMs, now) {
   return { view: { fromMs: from, toMs: to }, problem };
 }
 
-// The view as the address has it: the same for everybody who opens it.
-export function writeRange(view) {
-  if (!isLive(view)) return `?from=${writeMoment(view.fromMs)}&to=${writeMoment(view.toMs)}`;
-  return `?from=${writeSpan(view.spanMs)}&to=now`;
+// The view as the address has it: the same for everybody who opens it. search: what the
+// address says now; whatever else is in it stays.
+export function writeRange(view, search = "") {
+  const others = new URLSearchParams(search);
+  others.delete("from");
+  others.delete("to");
+  const rest = others.size ? `&${others}` : "";
+  if (!isLive(view)) return `?from=${writeMoment(view.fromMs)}&to=${writeMoment(view.toMs)}${rest}`;
+  return `?from=${writeSpan(view.spanMs)}&to=now${rest}`;
 }
 
 const writeMoment = (ms) => new Date(ms).toISOString().replace(".000Z", "Z");
@@ -116,6 +121,11 @@ export function writeSpan(spanMs) {
 export function roughly(fromMs, toMs, nowMs) {
   const unit = toMs - fromMs >= 60_000 ? 1_000 : 1;
   return fixedView(Math.floor(fromMs / unit) * unit, Math.ceil(toMs / unit) * unit, nowMs).view;
+}
+
+// The view as it is at this moment, standing still: from whole second to whole second.
+export function frozen(view, nowMs) {
+  return roughly(...edges(view, Math.floor(nowMs / 1_000) * 1_000), nowMs);
 }
 
 // Twice as long, or half: a live view takes the next span of the picker.

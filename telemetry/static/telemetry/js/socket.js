@@ -12,9 +12,10 @@ const CLOCK_MS = 15_000; // How often the hub's clock is asked for.
 const KEPT = 20; // Latencies that the median is taken of.
 
 export class LiveSocket extends EventTarget {
-  constructor({ url, groups, store, intervalMs = 250, Socket = globalThis.WebSocket, clock = Date.now, random = Math.random }) {
+  // groups: what is followed; metrics: names, null for all.
+  constructor({ url, groups, store, metrics = null, intervalMs = 250, Socket = globalThis.WebSocket, clock = Date.now, random = Math.random }) {
     super();
-    Object.assign(this, { url, groups, store, intervalMs, Socket, clock, random });
+    Object.assign(this, { url, groups, store, metrics, intervalMs, Socket, clock, random });
     this.socket = null;
     // "connecting", "open", "waiting", "signed-out", "refused", "stopped", "asleep"
     this.phase = "waiting";
@@ -121,17 +122,21 @@ export class LiveSocket extends EventTarget {
     const resume = this.store.resume(this.groups);
     // The epoch of what is held, not of the process that was just met.
     if (resume && this.resumed && !this.isSameEpoch) resume.epoch = this.resumed.epoch;
-    this.send(subscribe(this.subscriptions, this.groups, resume));
+    this.send(subscribe(this.subscriptions, this.groups, resume, this.metrics));
   }
 
   subscribed(message) {
-    const refused = Object.values(message.refused ?? {});
-    if (refused.length) {
-      this.drop();
-      return this.move("refused");
-    }
+    for (const group of Object.keys(message.refused ?? {})) this.lose(group);
+    if (this.phase === "refused") return this.drop();
     // Nothing changed since: no frame has to come before the page is true again.
     if (this.isSameEpoch && !this.isInSync) this.setInSync();
+  }
+
+  // One of several groups is let go of; without the last there is nothing to show.
+  lose(group) {
+    if (this.groups.length === 1) return this.move("refused");
+    this.groups = this.groups.filter((each) => each !== group);
+    this.store.groups.delete(group);
   }
 
   pong(message, now) {
@@ -148,7 +153,7 @@ export class LiveSocket extends EventTarget {
     }
     if (change === null) return;
     if (change.ack !== null) this.send(ack(change.group, change.ack));
-    if (change.reason === "forbidden" || change.reason === "gone") this.move("refused");
+    if (change.reason === "forbidden" || change.reason === "gone") this.lose(change.group);
     if (change.kind === "reset") this.isInSync = false;
     this.dispatchEvent(new CustomEvent("change", { detail: change }));
     if (change.kind !== "reset" && !this.isInSync && !this.isAsleep) this.setInSync();

@@ -60,6 +60,16 @@ class HubStates extends LoadedFigure {
     return this.spec.lines.filter((line) => this.page.head(line.id)?.value === true).length;
   }
 
+  picture() {
+    const rows = this.rows.map(({ line, canvas, cell }) => ({ canvas, label: `${line.device} ${cell.textContent}`.trim() }));
+    return { title: this.spec.title, images: rows, legend: [] };
+  }
+
+  cellText(number, line, column) {
+    if (column === "readings") return number.toLocaleString();
+    return column === "mean" ? `${(100 * number).toFixed(1)} %` : this.page.format(Boolean(number), this.spec);
+  }
+
   writeNote() {
     const rollup = this.rollup(this.page.hubNow());
     const now = fill(gettext("%(on)s of %(all)s on"), { on: this.countOn(), all: this.spec.lines.length });
@@ -77,7 +87,7 @@ class HubStates extends LoadedFigure {
     const place = (seconds) => Math.min(width, Math.max(0, (seconds * 1000 - fromMs) / (toMs - fromMs) * width));
     const pen = {
       context, height, place,
-      on: colour(`--s${line.style.hue}`), off: colour("--control"), none: colour("--bg"), hatch: colour("--grid"),
+      on: colour(`--s${line.style.hue}`), off: colour("--control"), none: colour("--bg"), hatch: colour("--grid"), cursor: colour("--text"),
     };
     const bars = this.widthMs === null
       ? stepBars([this.grid.columns[0], this.grid.columns[lane + 1]], isLive ? nowMs / 1000 : null)
@@ -88,6 +98,8 @@ class HubStates extends LoadedFigure {
     for (const [from, to] of unknownParts(bars, fromMs / 1000, untilS, leastS)) drawUnknown(pen, from, to);
     for (const bar of bars) drawPart(pen, bar);
     for (const [id, from, to] of this.missing) if (id === line.id) drawMissing(pen, from / 1000, to / 1000);
+    const { cursorS } = this.page;
+    if (typeof cursorS === "number") drawCursor(pen, cursorS);
   }
 
   describe(on) {
@@ -126,6 +138,14 @@ function drawUnknown(pen, from, to) {
   pen.context.fillStyle = pen.none;
   pen.context.fillRect(left, 0, right - left, pen.height);
   hatch(pen, left, right, pen.hatch);
+}
+
+// Where the cursor of the charts is.
+function drawCursor({ context, height, place, cursor }, seconds) {
+  context.fillStyle = cursor;
+  for (let y = 0; y < height; y += 4 * devicePixelRatio) {
+    context.fillRect(place(seconds), y, devicePixelRatio, 2 * devicePixelRatio);
+  }
 }
 
 // Stored, but it cannot be read.

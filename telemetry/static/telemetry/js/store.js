@@ -2,20 +2,21 @@
 //
 // The law: a snapshot and every update after it make what a fresh snapshot would.
 
-import { readDevice, readRow } from "./protocol.js";
+import { readDevice, readRow, readSeries } from "./protocol.js";
 
 class Group {
   constructor() {
     this.revision = 0;
-    this.series = new Map(); // id → {id, device, metric, unit}
+    this.series = new Map(); // id → {id, device, metric, unit, periodMs}
     this.rows = new Map(); // id → {time, value, heardMs}
     this.devices = new Map(); // slug → device
   }
 
+  // Whether any of them is new: the others have another period.
   addSeries(rows) {
-    for (const [id, device, metric, unit] of rows ?? []) {
-      this.series.set(id, { id, device, metric, unit });
-    }
+    const known = this.series.size;
+    for (const row of rows ?? []) this.series.set(row[0], readSeries(row));
+    return this.series.size > known;
   }
 
   addDevices(rows) {
@@ -98,7 +99,7 @@ export class Store {
     }
     const isRepeat = message.revision === group.revision && message.rows.length > 0;
     group.revision = message.revision;
-    group.addSeries(message.series);
+    const isNewStructure = group.addSeries(message.series);
     group.addDevices(message.devices);
     const heardMs = message.time ?? nowMs;
     const rows = message.rows.map(readRow);
@@ -106,7 +107,7 @@ export class Store {
     return changed(message.group, "update", {
       ...answer,
       rows: isRepeat ? [] : rows,
-      isNewStructure: Boolean(message.series?.length),
+      isNewStructure,
       late: message.late ?? [],
     });
   }

@@ -1,7 +1,7 @@
 // The table of devices: state, values, age of the last reading; patched in place.
 
 import { icon, make, nameOf, setText } from "./dom.js";
-import { byName, formatAge, formatAgo, formatDateTime, unitBeside } from "./format.js";
+import { byName, formatAgo, formatDateTime, unitBeside } from "./format.js";
 import { fill, gettext, ngettext } from "./i18n.js";
 import { stateWord } from "./words.js";
 
@@ -111,31 +111,16 @@ export class DeviceTable {
     });
     const lastMs = page.lastReadings.get(device.slug) ?? null;
     setText(row.age, lastMs === null ? gettext("never") : formatAgo(nowMs - lastMs));
-    const { ms } = page.periodOf(device);
-    const isMoved = Math.abs(lastMs - (row.titledMs ?? 0)) >= 1_000 || ms !== row.titledPeriodMs;
-    if (lastMs !== null && isMoved) {
+    // Why it is so, as of this second; where nobody knows any more nothing is said.
+    const second = isStale ? null : Math.floor(nowMs / 1000);
+    if (row.second === second) return;
+    row.second = second;
+    row.stateCell.title = isStale ? "" : page.evidenceOf(device);
+    if (lastMs !== null && lastMs !== row.titledMs) {
       row.titledMs = lastMs;
-      row.titledPeriodMs = ms;
       row.age.dateTime = new Date(lastMs).toISOString();
       row.age.title = formatDateTime(lastMs, page.zone);
-      row.stateCell.title = this.evidence(device, lastMs);
     }
-  }
-
-  // Why the state is what it is.
-  evidence(device, lastMs) {
-    const { ms, isEstimated } = this.page.periodOf(device);
-    const parts = [
-      device.isOnline ? gettext("Connected.") : gettext("Not connected."),
-      fill(gettext("Last reading %(time)s."), { time: formatDateTime(lastMs, this.page.zone) }),
-    ];
-    if (ms !== null) {
-      parts.push(fill(
-        isEstimated ? gettext("About one every %(age)s (estimated).") : gettext("One is expected every %(age)s."),
-        { age: formatAge(ms) },
-      ));
-    }
-    return parts.join(" ");
   }
 }
 

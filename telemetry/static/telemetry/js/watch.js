@@ -1,9 +1,10 @@
-// What a page knows of the group that it watches: devices, their states and periods,
-// last values, how fast readings come. No DOM; times are the hub's clock, ms.
+// What a page knows of the group that it watches: devices, their states, last values,
+// how fast readings come. No DOM; times are the hub's clock, ms.
 
+import { evidence } from "./evidence.js";
 import { byName, Decimals, formatValue } from "./format.js";
 import { freshness } from "./freshness.js";
-import { judge, lateAfterMs, PeriodEstimate } from "./presence.js";
+import { judge, lateAfterMs } from "./presence.js";
 
 const RATE_MS = 5_000;
 
@@ -13,10 +14,8 @@ export class Watch {
     this.catalogue = new Map(catalogue.map(([name, unit, label, kind, decimals]) => (
       [keyOf(name, unit), { label, kind, decimals }]
     )));
-    this.estimates = new Map(); // series id → PeriodEstimate
-    this.visits = new Map(); // slug → PeriodEstimate of when anything of it came in
     this.decimals = new Map(); // series id, or key for all that share it → Decimals
-    this.states = new Map(); // slug → state
+    this.statuses = new Map(); // slug → what presence.js said last
     this.lastReadings = new Map(); // slug → ms
     this.arrivals = []; // [ms, readings] of the last seconds
     this.startedMs = socket.clock();
@@ -42,45 +41,14 @@ export class Watch {
   // Rows that have just come in; isLive: by an update, not out of a snapshot.
   note(rows, isLive) {
     let count = 0;
-    const nowMs = this.hubNow();
     for (const row of rows) {
       count += row.count;
-      if (!this.estimates.has(row.id)) this.estimates.set(row.id, new PeriodEstimate());
-      this.estimates.get(row.id).note(row.time, row.count);
       const series = this.held?.series.get(row.id);
       if (!series) continue;
       this.decimalsOf(row.id).note(row.value);
       this.decimalsOf(keyOf(series.metric, series.unit)).note(row.value);
-      if (isLive) this.noteVisit(series.device, nowMs);
     }
-    if (isLive && count) this.arrivals.push([nowMs, count]);
-  }
-
-  // Who sends ten readings every ten seconds is not late in between.
-  noteVisit(slug, nowMs) {
-    if (!this.visits.has(slug)) this.visits.set(slug, new PeriodEstimate());
-    this.visits.get(slug).note(nowMs);
-  }
-
-  // What the stored readings of a series say; never those of the range that is shown:
-  // a device's state is the same in every range.
-  supposePeriod(id, periodMs) {
-    if (!this.estimates.has(id)) this.estimates.set(id, new PeriodEstimate());
-    this.estimates.get(id).suppose(periodMs);
-  }
-
-  // Slugs of devices of whose period nobody has said or shown anything yet, and whose
-  // last reading is later than this: what is older is offline by any period.
-  unknownSince(sinceMs) {
-    const slugs = new Set();
-    for (const [id, row] of this.held?.rows ?? []) {
-      const device = this.held.devices.get(this.slugOf(id));
-      if (device && !device.expectedPeriodS && row.time >= sinceMs) slugs.add(device.slug);
-    }
-    for (const [id, estimate] of this.estimates) {
-      if (estimate.periodMs !== null) slugs.delete(this.slugOf(id));
-    }
-    return slugs;
+    if (isLive && count) this.arrivals.push([this.hubNow(), count]);
   }
 
   // Time has gone on: what each device is, at the last moment of which this page knows.
@@ -88,19 +56,13 @@ export class Watch {
     const nowMs = this.hubNow();
     const knownMs = Math.min(nowMs, this.freshness().fromMs);
     this.lastReadings.clear();
-    this.estimated = new Map();
     for (const [id, row] of this.held?.rows ?? []) {
       const slug = this.slugOf(id);
-      if (slug === undefined) continue;
-      if (row.heardMs > (this.lastReadings.get(slug) ?? -Infinity)) this.lastReadings.set(slug, row.heardMs);
-      const periodMs = this.estimates.get(id)?.periodMs ?? null;
-      if (periodMs !== null && periodMs < (this.estimated.get(slug) ?? Infinity)) this.estimated.set(slug, periodMs);
+      if (slug !== undefined && row.heardMs > (this.lastReadings.get(slug) ?? -Infinity)) this.lastReadings.set(slug, row.heardMs);
     }
-    this.states = new Map(this.devices().map((device) => [device.slug, judge({
-      ...device,
-      lastReadingMs: this.lastReadings.get(device.slug) ?? null,
-      periodMs: this.periodOf(device).ms,
-    }, knownMs)]));
+    this.statuses = new Map(this.devices().map((device) => (
+      [device.slug, judge(this.factsOf(device), knownMs, this.statuses.get(device.slug))]
+    )));
     while (this.arrivals.length && this.arrivals[0][0] < nowMs - RATE_MS) this.arrivals.shift();
   }
 
@@ -108,29 +70,32 @@ export class Watch {
     return [...(this.held?.devices.values() ?? [])];
   }
 
-  // {ms, isEstimated}; ms null: nobody knows yet.
-  periodOf(device) {
-    if (device.expectedPeriodS) return { ms: device.expectedPeriodS * 1000, isEstimated: false };
-    const ms = this.estimated?.get(device.slug) ?? null;
-    const visitMs = this.visits.get(device.slug)?.medianMs(1) ?? null;
-    return { ms: ms === null ? null : Math.max(ms, visitMs ?? 0), isEstimated: true };
+  // For presence.js and evidence.js.
+  factsOf(device) {
+    return { ...device, lastReadingMs: this.lastReadings.get(device.slug) ?? null };
+  }
+
+  // Why a device's state is what it is, in a sentence.
+  evidenceOf(device) {
+    return evidence(this.factsOf(device), this.hubNow(), this.zone, this.statuses.get(device.slug));
+  }
+
+  get states() {
+    return new Map([...this.statuses].map(([slug, { state }]) => [slug, state]));
   }
 
   // A series' own habit; null: not known yet.
   ownPeriodMs(id) {
-    return this.estimates.get(id)?.periodMs ?? null;
+    return this.held?.series.get(id)?.periodMs ?? null;
   }
 
   // How often one series comes: its own habit, else its device's period.
   periodMs(slug, id) {
-    const own = this.ownPeriodMs(id);
-    if (own !== null) return own;
-    const device = this.held?.devices.get(slug);
-    return device ? this.periodOf(device).ms : null;
+    return this.ownPeriodMs(id) ?? this.held?.devices.get(slug)?.periodMs ?? null;
   }
 
   stateOf(slug) {
-    return this.states.get(slug) ?? "new";
+    return this.statuses.get(slug)?.state ?? "new";
   }
 
   slugOf(id) {
@@ -154,9 +119,8 @@ export class Watch {
     if (this.stateOf(slug) !== "live") return true;
     const row = this.head(id);
     if (!row) return false;
-    const own = lateAfterMs(this.estimates.get(id)?.periodMs ?? null);
-    const device = this.held.devices.get(slug);
-    return this.hubNow() - row.heardMs > Math.max(own, lateAfterMs(device ? this.periodOf(device).ms : null));
+    const devicesMs = this.held.devices.get(slug)?.periodMs ?? null;
+    return this.hubNow() - row.heardMs > Math.max(lateAfterMs(this.ownPeriodMs(id)), lateAfterMs(devicesMs));
   }
 
   // id: the series that the value is of, where it is one's alone.

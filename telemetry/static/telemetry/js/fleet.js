@@ -1,0 +1,398 @@
+// The fleet page: puts the pieces together. What is shown is decided by fleet_rows.js,
+// what is known by fleet_model.js.
+
+import "./main.js";
+import "./link.js";
+import { icon, setText } from "./dom.js";
+import { Fleet } from "./fleet_model.js";
+import { countMoves, nextSort, readView, select, SORTS, writeView } from "./fleet_rows.js";
+import { FleetTable } from "./fleet_table.js";
+import { FleetTiles } from "./fleet_tiles.js";
+import { formatClock, formatValue } from "./format.js";
+import { freshness } from "./freshness.js";
+import { fill, gettext, ngettext } from "./i18n.js";
+import { countStates } from "./presence.js";
+import { bind } from "./shortcuts.js";
+import { LiveSocket } from "./socket.js";
+import { speak } from "./speak.js";
+import { Store } from "./store.js";
+import { Traces } from "./traces.js";
+import { stateWord } from "./words.js";
+
+const TICK_MS = 500;
+const ORDER_MS = 2_000;
+const HIDDEN_MS = 30_000;
+const INTERVAL_MS = 1_000;
+const MOST_GROUPS = 64; // what one socket follows
+// Devices that no group has are asked for again; what is much older is not said to be live.
+const AGAIN_MS = 30_000;
+const SOON_MS = 2_000;
+
+const byId = (id) => document.getElementById(id);
+
+class FleetPage {
+  constructor(config) {
+    this.config = config;
+    this.zone = config.zone;
+    this.login = config.login;
+    this.oldMs = AGAIN_MS + 15_000;
+    this.view = readView(location.search);
+    this.fleet = new Fleet();
+    this.order = [];
+    this.orderedMs = -Infinity;
+    this.pausedMs = null;
+    this.lostMs = null;
+    this.inks = new Map();
+    this.startedMs = Date.now();
+    this.store = new Store();
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    this.socket = new LiveSocket({ url: `${scheme}//${location.host}${config.live}`, groups: [], store: this.store, intervalMs: INTERVAL_MS });
+    // Until the hub itself says what time it is.
+    this.socket.offsetMs = config.nowMs - Date.now();
+    this.traces = new Traces({ url: config.traces, onLoad: () => this.redraw() });
+    this.table = new FleetTable(byId("fleet-table"), this);
+    this.tiles = new FleetTiles(byId("tiles"), this);
+    this.banner = document.querySelector("hub-link");
+    this.banner.configure(this);
+  }
+
+  start() {
+    this.socket.addEventListener("change", (event) => this.take(event.detail));
+    this.socket.addEventListener("link", () => this.follow());
+    document.addEventListener("visibilitychange", () => this.look());
+    document.addEventListener("hub:theme", () => { this.inks.clear(); this.redraw(); });
+    addEventListener("online", () => this.socket.retryNow());
+    addEventListener("scroll", () => this.redraw(), { passive: true });
+    addEventListener("resize", () => { this.table.measure(); this.redraw(); });
+    addEventListener("popstate", () => this.choose(readView(location.search), null));
+    this.listen();
+    this.load();
+    setInterval(() => this.tick(), TICK_MS);
+  }
+
+  // --- what one can do --------------------------------------------------------------
+
+  listen() {
+    for (const [id, key] of [["chips", "status"], ["views", "view"]]) {
+      onLink(byId(id), (link) => this.choose({ ...this.view, [key]: link.dataset.value }));
+    }
+    onLink(this.table.table.tHead, (link) => this.sort(nextSort(this.view.sort, link.dataset.sort)));
+    for (const id of ["note", "none"]) onLink(byId(id), () => this.choose({ ...this.view, q: "", status: "", group: "" }));
+    const form = byId("filter");
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("input", () => {
+      const { q, group, sort } = form.elements;
+      const m = [...form.querySelectorAll("[name=m]")].map((each) => each.value);
+      const isSame = m.join() === this.fleet.columns.map(({ name }) => name).join();
+      const next = { ...this.view, q: q.value, group: group?.value ?? "", sort: sort.value || this.view.sort };
+      this.choose(isSame ? next : { ...next, m }, "replaceState");
+    });
+    byId("apply").addEventListener("click", () => this.arrange(true));
+    byId("pause").addEventListener("click", () => this.pause());
+    bind("j", gettext("Next device"), () => this.step(1));
+    bind("k", gettext("Device before"), () => this.step(-1));
+    bind("s", gettext("Another order"), () => this.sort(SORTS[(SORTS.indexOf(this.view.sort.replace("-", "")) + 1) % SORTS.length]));
+  }
+
+  sort(sort) {
+    this.choose({ ...this.view, sort });
+  }
+
+  // Somebody has chosen what to see; how: to put it in the address, null: it is there.
+  choose(view, how = "pushState") {
+    const isOther = view.m.join() !== this.view.m.join();
+    this.view = view;
+    const address = writeView(view);
+    if (how && address !== location.search) history[how](null, "", address || location.pathname);
+    this.arrange(true);
+    if (isOther) this.load(true);
+  }
+
+  step(step) {
+    if (this.view.view === "tiles") byId("tiles").querySelector("[role=grid]").focus();
+    else this.table.step(step, this.hubNow(), this.isPast());
+  }
+
+  // The page stands still: nothing comes in until one goes on.
+  pause() {
+    this.pausedMs = this.pausedMs === null ? this.hubNow() : null;
+    const isPaused = this.pausedMs !== null;
+    byId("pause").setAttribute("aria-pressed", String(isPaused));
+    setText(byId("pause"), isPaused ? gettext("Go on") : gettext("Pause"));
+    document.body.classList.toggle("is-paused", isPaused);
+    if (isPaused) this.socket.sleep();
+    else {
+      this.traces.forget();
+      this.socket.wake();
+    }
+    this.tick();
+  }
+
+  // --- what comes in ----------------------------------------------------------------
+
+  // All of the fleet; isOther: other columns are wanted.
+  async load(isOther = false) {
+    clearTimeout(this.loading);
+    const wanted = this.view.m.join();
+    try {
+      const response = await fetch(this.config.data + (wanted ? `?m=${encodeURIComponent(wanted)}` : ""));
+      const isJson = response.headers.get("content-type")?.startsWith("application/json");
+      if (!response.ok || !isJson) throw new Error(`expected the fleet, got status ${response.status}`);
+      const answer = await response.json();
+      if (wanted !== this.view.m.join()) return this.load(isOther);
+      if (this.pausedMs === null || isOther) this.put(answer, isOther);
+    } catch {
+      // The page stays as it is and says of when; the socket tells why.
+    }
+    this.loading = setTimeout(() => this.renew(), this.isLoaded ? AGAIN_MS : SOON_MS);
+  }
+
+  put(answer, isOther) {
+    const { fleet, socket } = this;
+    fleet.take(answer);
+    this.order = this.order.map(({ slug }) => fleet.bySlug.get(slug)).filter(Boolean);
+    this.table.slots.forEach((slot) => { slot.row = null; });
+    this.headColumns();
+    const groups = fleet.groups.slice(0, MOST_GROUPS).map(({ slug }) => slug);
+    const isNew = isOther || groups.join() !== socket.asked;
+    socket.asked = groups.join();
+    if (isNew) {
+      this.traces.forget();
+      socket.groups = groups;
+      socket.metrics = fleet.followed;
+      // Of other metrics nothing is held: all of it is wanted.
+      this.store.groups.clear();
+      if (socket.phase === "open" && !socket.isAsleep) socket.subscribe();
+      else if (socket.phase === "waiting") socket.connect();
+    }
+    this.judge();
+    this.arrange(!this.isLoaded || isOther);
+    this.isLoaded = true;
+  }
+
+  // Asked for again only where the socket does not tell of everything.
+  renew() {
+    const { fleet } = this;
+    const isNeeded = !this.isLoaded || fleet.isIncomplete || fleet.rows.some((row) => row.device === null);
+    if (isNeeded && !document.hidden && this.pausedMs === null) this.load();
+    else this.loading = setTimeout(() => this.renew(), AGAIN_MS);
+  }
+
+  // A message has changed the store.
+  take(change) {
+    const group = this.store.groups.get(change.group);
+    if (change.reason === "gap") this.traces.forget();
+    if (!group || change.kind === "reset") return;
+    const wasIncomplete = this.fleet.isIncomplete;
+    this.fleet.put(change, group);
+    if (change.kind === "update") for (const row of change.rows) this.traces.put(row);
+    if (this.fleet.isIncomplete && !wasIncomplete) {
+      clearTimeout(this.loading);
+      this.loading = setTimeout(() => this.renew(), SOON_MS);
+    }
+  }
+
+  // The link has moved: remember since when nothing is known.
+  follow() {
+    const { socket } = this;
+    if (!socket.isInSync) {
+      if (this.isSynced && this.pausedMs === null) this.lostMs ??= socket.heardMs + socket.offsetMs;
+      this.isSynced = false;
+    } else if (!this.isSynced) {
+      this.isSynced = true;
+      if (this.lostMs !== null) this.traces.forget();
+      if (this.lostMs !== null && this.wasStale) this.banner.back(null, this.hubNow());
+      this.lostMs = null;
+    }
+    this.tick();
+  }
+
+  look() {
+    clearTimeout(this.hiding);
+    if (document.hidden) this.hiding = setTimeout(() => this.socket.sleep(), HIDDEN_MS);
+    else if (this.pausedMs === null) {
+      if (this.socket.phase === "signed-out") this.socket.retryNow();
+      this.socket.wake();
+      if (this.socket.phase === "waiting" && this.isLoaded) this.socket.retryNow();
+      this.tick();
+    }
+  }
+
+  // --- what is shown ----------------------------------------------------------------
+
+  hubNow() {
+    return this.socket.hubNow();
+  }
+
+  isPast() {
+    return this.fresh.isStale || this.pausedMs !== null;
+  }
+
+  ink(name) {
+    if (!this.inks.has(name)) this.inks.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+    return this.inks.get(name);
+  }
+
+  format(cell, at) {
+    const value = cell?.value ?? null;
+    const { decimals, unit } = this.fleet.columns[at];
+    // Of a large number nobody reads the fraction, unless somebody has asked for it.
+    const learned = Math.abs(value) < 10_000 ? this.fleet.decimals[at].count : 0;
+    const text = formatValue(value, decimals ?? learned, document.documentElement.lang);
+    return value !== null && cell.unit !== unit ? `${text} ${cell.unit}`.trim() : text;
+  }
+
+  judge() {
+    const { phase, isInSync, heardMs, offsetMs } = this.socket;
+    const trueMs = this.lostMs === null ? heardMs : this.lostMs - offsetMs;
+    const found = freshness({ phase, isInSync, heardMs: trueMs, startedMs: this.startedMs }, this.socket.clock());
+    this.fresh = { ...found, fromMs: found.fromMs + offsetMs };
+    const knownMs = this.pausedMs ?? (this.fresh.isStale ? this.fresh.fromMs : this.hubNow());
+    this.fleet.judgeAll(knownMs);
+  }
+
+  // What changes by time alone.
+  tick() {
+    if (this.isLoaded) this.socket.tick();
+    this.judge();
+    const { isStale } = this.fresh;
+    document.body.classList.toggle("is-stale", isStale && this.isLoaded);
+    this.wasStale = isStale;
+    const nowMs = this.hubNow();
+    this.banner.show({ ...this.fresh, isStale: isStale && this.isLoaded }, nowMs);
+    if (!this.isLoaded) return;
+    if (nowMs - this.orderedMs >= ORDER_MS) this.arrange(false);
+    this.writeChips();
+    this.writeFrame();
+    this.render();
+  }
+
+  // The rows that are shown, in their order; isAsked: somebody wants it now.
+  arrange(isAsked) {
+    if (!this.isLoaded && !this.fleet.rows.length) return;
+    this.orderedMs = this.hubNow();
+    const wanted = select(this.fleet.rows, this.view);
+    const isHeld = !isAsked && this.pausedMs === null && this.isHeld();
+    const moves = isHeld ? countMoves(this.order, wanted) : 0;
+    if (!isHeld && (isAsked || this.pausedMs === null)) this.order = wanted;
+    byId("moves").hidden = moves === 0;
+    if (moves) setText(byId("moves-text"), fill(ngettext("%(n)s row would move", "%(n)s rows would move", moves), { n: moves.toLocaleString() }));
+    this.table.show(this.order);
+    this.tiles.show(this.order);
+    if (!isAsked) return;
+    this.writeView();
+    this.redraw();
+  }
+
+  // Nothing moves under a pointer, or away from who has the focus.
+  isHeld() {
+    const { body } = this.table;
+    return [body, byId("moves"), byId("tiles")].some((each) => each.matches(":hover") || each.contains(document.activeElement));
+  }
+
+  redraw() {
+    if (this.frame || !this.isLoaded) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = null;
+      this.render();
+    });
+  }
+
+  render() {
+    if (document.hidden) return;
+    const isTiles = this.view.view === "tiles";
+    if (isTiles) this.table.rest();
+    (isTiles ? this.tiles : this.table).render(this.hubNow(), this.isPast());
+  }
+
+  // Filters, order and view as they are chosen, and where their links lead to.
+  writeView() {
+    const { view } = this;
+    const isTiles = view.view === "tiles";
+    byId("fleet").classList.toggle("is-tiles", isTiles);
+    byId("tiles").hidden = !isTiles;
+    for (const [id, key] of [["chips", "status"], ["views", "view"]]) {
+      for (const link of byId(id).children) {
+        link.href = writeView({ ...view, [key]: link.dataset.value }) || location.pathname;
+        if (link.dataset.value === view[key]) link.setAttribute("aria-current", "true");
+        else link.removeAttribute("aria-current");
+      }
+    }
+    for (const link of this.table.table.tHead.querySelectorAll("a")) {
+      const column = link.dataset.sort;
+      link.href = writeView({ ...view, sort: nextSort(view.sort, column) }) || location.pathname;
+      const order = { [column]: "ascending", [`-${column}`]: "descending" }[view.sort];
+      if (order) link.parentElement.setAttribute("aria-sort", order);
+      else link.parentElement.removeAttribute("aria-sort");
+    }
+    const { q, group, sort } = byId("filter").elements;
+    if (q.value.trim() !== view.q.trim()) q.value = view.q;
+    if (group) group.value = view.group;
+    sort.value = view.sort;
+    const [shown, all] = [this.order.length, this.fleet.rows.length];
+    const isFiltered = Boolean(view.q.trim() || view.status || view.group);
+    const order = view.sort === "state" ? gettext("Problems first. The order waits while you read.") : gettext("The order waits while you read.");
+    const matches = fill(gettext("%(n)s of %(all)s match."), { n: shown.toLocaleString(), all: all.toLocaleString() });
+    setText(byId("note-text"), isFiltered ? matches : order);
+    byId("note-all").hidden = !isFiltered;
+    byId("none").hidden = shown > 0;
+  }
+
+  // The heads of the two columns of values.
+  headColumns() {
+    const { columns } = this.fleet;
+    columns.forEach(({ title, unit }, at) => {
+      const link = this.table.table.tHead.querySelector(`[data-sort=m${at + 1}]`);
+      if (!link) return;
+      setText(link.firstElementChild, title);
+      setText(link.lastElementChild, unit);
+      byId("filter").querySelectorAll("[name=m]")[at].value = columns[at].name;
+    });
+    if (columns[0]) setText(byId("trace-head"), fill(gettext("%(name)s, last 15 min"), { name: columns[0].title }));
+  }
+
+  writeChips() {
+    const counts = countStates(this.fleet.rows.map((row) => row.state));
+    const isPast = this.isPast();
+    for (const chip of byId("chips").children) {
+      const state = chip.dataset.value;
+      setText(chip.querySelector("b"), (state ? counts[state] : this.fleet.rows.length).toLocaleString());
+      if (!state || chip.isPast === isPast) continue;
+      chip.isPast = isPast;
+      setText(chip.querySelector("span"), stateWord(state, isPast));
+      chip.querySelector(".icon").replaceWith(icon(isPast ? "unknown" : state));
+    }
+    if (isPast) return;
+    const more = counts.offline - (this.spoken ?? counts.offline);
+    this.spoken = counts.offline;
+    if (more > 0) speak(fill(ngettext("%(n)s device went offline", "%(n)s devices went offline", more), { n: more }), "offline");
+  }
+
+  // The header's link, and of when all this is.
+  writeFrame() {
+    const { isLive, isStale, fromMs } = this.fresh;
+    const latency = this.socket.latencyMs;
+    const ms = latency === null ? "" : ` · ${fill(gettext("%(n)s ms"), { n: latency < 1 ? "<1" : Math.round(latency) })}`;
+    if (isLive) setText(byId("link-text"), `${gettext("Connected")}${ms}`);
+    else if (isStale) setText(byId("link-text"), gettext("Not connected"));
+    const all = this.fleet.rows.length;
+    const count = fill(ngettext("%(n)s device", "%(n)s devices", all), { n: all.toLocaleString() });
+    const knownMs = this.pausedMs ?? (isStale ? fromMs : null);
+    const then = knownMs === null ? "" : fill(gettext("as of %(time)s"), { time: formatClock(knownMs, this.zone) });
+    setText(byId("device-count"), [count, then].filter(Boolean).join(" · "));
+    const said = this.pausedMs === null ? gettext("Values as of %(time)s") : gettext("Paused at %(time)s");
+    setText(byId("as-of"), knownMs === null ? "" : fill(said, { time: formatClock(knownMs, this.zone) }));
+  }
+}
+
+// A plain click on a link chooses here; any other opens what the link says.
+function onLink(host, act) {
+  host.addEventListener("click", (event) => {
+    const link = event.target.closest("a");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    act(link);
+  });
+}
+
+new FleetPage(JSON.parse(byId("page-config").textContent)).start();
