@@ -51,7 +51,7 @@ test-python: setup .venv/installed-dev
 
 # A process of its own: the browser's event loop and the async tests' do not mix.
 test-browser: setup .venv/installed-dev node_modules/axe-core/package.json
-	$(TEST) -o addopts=--import-mode=importlib tests/browser -m "not slow"
+	$(TEST) -o addopts=--import-mode=importlib tests/browser -m "not slow" -n auto --dist loadfile
 
 # The venv's node comes last: it is there only where the machine has none.
 test-js: setup .venv/installed-dev
