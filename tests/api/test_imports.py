@@ -8,6 +8,7 @@ import http.client
 import io
 import itertools
 import json
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -282,6 +283,36 @@ def test_what_another_process_has_just_thinned_out_is_not_taken_again(hub: Hub):
 
 def test_one_import_a_device(hub: Hub):
     _slug, key = hub.new()
+    first = [begun(hub, key)]
+
+    def is_busy() -> bool:
+        if hub.post(key, HEADER).status == 503:
+            return True
+        if select.select([first[0].sock], [], [], 0)[0]:
+            # Ours was under way when it came, so that it was the one to be refused.
+            first[0].close()
+            first[0] = begun(hub, key)
+        return False
+
+    try:
+        if "runserver" not in hub.process.command:
+            # Daphne begins a request only when its body is there.
+            wait_until(is_busy, "the first import is under way")
+            assert hub.post(key, HEADER).is_error(503, "busy", "imports")
+            assert hub.post(hub.new()[1], HEADER).status == 200
+        first[0].send(HEADER[5:].encode())
+        answer = first[0].getresponse()
+        assert answer.status == 200
+        answer.read()
+    finally:
+        first[0].close()
+    wait_until(
+        lambda: hub.post(key, HEADER).status == 200, "the first import has ended"
+    )
+
+
+def begun(hub: Hub, key: str) -> http.client.HTTPConnection:
+    """An import whose file goes on after five characters."""
     connection = hub.connect()
     connection.putrequest("POST", "/api/v1/import")
     for name, each in (
@@ -291,20 +322,7 @@ def test_one_import_a_device(hub: Hub):
     ):
         connection.putheader(name, each)
     connection.endheaders(HEADER[:5].encode())
-
-    def is_busy() -> bool:
-        return hub.post(key, HEADER).status == 503
-
-    if "runserver" not in hub.process.command:
-        # Daphne begins a request only when its body is there.
-        wait_until(is_busy, "the first import is under way")
-        assert hub.post(key, HEADER).is_error(503, "busy", "imports")
-        assert hub.post(hub.new()[1], HEADER).status == 200
-    connection.send(HEADER[5:].encode())
-    answer = connection.getresponse()
-    assert answer.status == 200
-    connection.close()
-    wait_until(lambda: not is_busy(), "the first import has ended")
+    return connection
 
 
 def test_a_device_reads_itself_alone(hub: Hub):
