@@ -83,7 +83,7 @@ def _named(asker: Asker, asked: Asked) -> list[Named]:
     most = int(conf.value("API_SERIES"))
     if len(devices) > most or len(asked.metrics) > most:
         raise BadRequest(f"expected at most {most} devices and metrics, got more")
-    visible = asker.devices().filter(slug__in=devices)
+    visible = asker.devices().filter(slug__in=_askable(devices))
     known = set(visible.values_list("slug", flat=True))
     for slug in devices:
         if slug not in known:
@@ -92,13 +92,18 @@ def _named(asker: Asker, asked: Asked) -> list[Named]:
             )
     series = asker.series().filter(device__slug__in=devices)
     if asked.metrics:
-        series = series.filter(name__in=asked.metrics)
+        series = series.filter(name__in=_askable(asked.metrics))
     found = export.named(series)
     metrics = {each.metric for each in found}
     for name in asked.metrics:
         if name not in metrics:
             raise NotFound(f"expected a metric of these devices, got {quoted(name)}")
     return found
+
+
+def _askable(names: list[str]) -> list[str]:
+    """Those that may be something's name: PostgreSQL refuses to look for a NUL."""
+    return [name for name in names if "\0" not in name]
 
 
 async def _answer(

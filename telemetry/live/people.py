@@ -44,8 +44,12 @@ class Person:
 
 
 def session_key_of(headers: Headers) -> str | None:
-    """The session key that a handshake's cookies carry."""
-    return _cookie(headers, settings.SESSION_COOKIE_NAME)
+    """The session key that a handshake's cookies carry; None of what can be none.
+
+    All sockets are looked up in one query, which a NUL of one would fail for all.
+    """
+    key = _cookie(headers, settings.SESSION_COOKIE_NAME)
+    return key if key and key.isascii() and key.isalnum() else None
 
 
 def claims_of(headers: Headers) -> list[Claim]:

@@ -443,11 +443,13 @@ class TestWhatIsWrong:
             ),
             ({"device": "pump", "limit": 5}, ["from, to, points", "limit"]),
             ({"device": "pump", "metric": "no"}, ["metric"]),
+            ({"device": "pump", "metric": ["temp", "te\0mp"]}, ["metric"]),
+            ({"device": ["pump", "pump\0"]}, ["slug"]),
         ],
     )
     async def test_says_what_was_expected(self, plant: Plant, get: Get, query, words):
         got = await get(**query)
-        status = 404 if words == ["metric"] else 400
+        status = 404 if words in (["metric"], ["slug"]) else 400
         code = {404: "not_found", 400: "bad_request"}[status]
         assert got.is_error(status, code, *words)
         assert len(got.content) < 600

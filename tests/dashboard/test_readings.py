@@ -90,6 +90,21 @@ def test_one_chart_can_be_asked_for(series, get):
     assert answer["series"] == {}
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"name": "te\0mp", "unit": "°C"},
+        {"name": "temp", "unit": "\0"},
+        {"device": "pump\0"},
+        {"device": "pump", "unit": "\0"},
+    ],
+)
+def test_nothing_is_called_by_what_no_database_can_hold(series, get, query):
+    commit((series["temp"], 0, 20.0))
+    status, answer = get(**query)
+    assert (status, answer["series"]) == (200, {})
+
+
 def test_more_readings_than_points_come_as_summaries_with_every_spike(series, get):
     rows = [(series["temp"], at * 1000, 20.0) for at in range(5_000)]
     rows[1234] = (series["temp"], 1234 * 1000, 95.5)
