@@ -149,6 +149,8 @@ SESSION_COOKIE_NAME = f"hub_session_{HUB_PORT}"
 CSRF_COOKIE_NAME = f"hub_csrf_{HUB_PORT}"
 # A screen that was opened by a link of its own (dashboard/kiosk.py).
 KIOSK_COOKIE_NAME = f"hub_kiosk_{HUB_PORT}"
+# The time zone of who is not signed in (dashboard/time_zone.py).
+ZONE_COOKIE_NAME = f"hub_zone_{HUB_PORT}"
 SECURE_HSTS_SECONDS = 31_536_000 if _address.is_secure else 0
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

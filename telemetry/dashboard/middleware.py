@@ -1,6 +1,6 @@
 """Each request in its user's time zone and language (Preferences), else UTC.
 
-A request without a session cookie (a device's HTTP door, a probe) costs nothing.
+A request without cookies (a device's HTTP door, a probe) costs nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from django.utils.decorators import sync_and_async_middleware
 
 from ..devices import zones
 from ..devices.models import Preferences
-from .time_zone import SESSION_KEY as ZONE_SESSION_KEY
+from .time_zone import zone_of_nobody
 from .watchers import kiosk_of
 
 Sync = Callable[[HttpRequest], HttpResponseBase]
@@ -38,7 +38,9 @@ def preferences_middleware(get_response: Sync | Async) -> Sync | Async:
 
         async def answer_async(request: HttpRequest) -> HttpResponseBase:
             preferences = None
-            if settings.SESSION_COOKIE_NAME in request.COOKIES or kiosk_of(request):
+            if kiosk_of(request) or not request.COOKIES.keys().isdisjoint(
+                (settings.SESSION_COOKIE_NAME, settings.ZONE_COOKIE_NAME)
+            ):
                 preferences = await sync_to_async(_preferences)(request)
             with _preferring(request, preferences):
                 return await inner(request)
@@ -57,8 +59,8 @@ def _preferences(request: HttpRequest) -> Preferences | None:
     # A screen shows times as the one does whose link it has.
     user_id = kiosk.user_id if kiosk else request.session.get(SESSION_KEY)
     if user_id is None:
-        # Of nobody there is no row, but for the session a zone may be chosen.
-        zone = request.session.get(ZONE_SESSION_KEY)
+        # Of nobody there is no row, but their browser may keep a zone.
+        zone = zone_of_nobody(request)
         return Preferences(time_zone=zone) if zone else None
     return Preferences.objects.filter(user_id=user_id).first()
 

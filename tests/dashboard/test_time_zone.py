@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.test import AsyncClient, Client
 
 from telemetry.devices.models import Preferences, Theme
 
@@ -27,10 +31,30 @@ def test_other_preferences_stay(people, sign_in):
     assert (kept.time_zone, kept.theme, kept.language) == ("Asia/Tokyo", "dark", "en")
 
 
-def test_of_nobody_it_is_kept_in_the_session(client, db):
-    choose(client, "Asia/Tokyo")
+def test_of_nobody_it_is_kept_in_a_cookie_and_not_in_the_database(client, db):
+    cookie = choose(client, "Asia/Tokyo").cookies[settings.ZONE_COOKIE_NAME]
+    assert cookie["httponly"] and cookie["samesite"] == "Lax"
+    assert cookie["max-age"] == 400 * 86_400
     assert "Asia/Tokyo" in client.get("/login").content.decode()
     assert not Preferences.objects.exists()
+    assert not Session.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_of_nobody_it_counts_also_where_requests_are_answered_by_the_loop():
+    client = AsyncClient()
+    chosen = await sync_to_async(choose)(Client(), "Asia/Tokyo")
+    name = settings.ZONE_COOKIE_NAME
+    client.cookies[name] = chosen.cookies[name].value
+    assert "Asia/Tokyo" in (await client.get("/login")).content.decode()
+
+
+@pytest.mark.parametrize("value", ["", "Asia/Tokyo", "Asia/Tokyo:1u:forged", "\\000"])
+def test_a_cookie_that_this_hub_has_not_signed_is_no_zone(value, client, db):
+    client.cookies[settings.ZONE_COOKIE_NAME] = value
+    answer = client.get("/login")
+    assert answer.status_code == 200
+    assert answer.wsgi_request.preferences is None
 
 
 @pytest.mark.parametrize(
@@ -54,6 +78,8 @@ def test_what_is_no_zone_is_refused_in_a_sentence(zone, people, sign_in):
         ("http://testserver//evil.example/", "/evil.example/"),
         ("http://testserver/g/plant?from=now-5m#x", "/g/plant?from=now-5m"),
         ("http://[", "/"),
+        ("http://testserver/time-zone", "/"),
+        ("http://testserver//time-zone?x", "/"),
         ("javascript:alert(1)", "/"),
     ],
 )
