@@ -133,7 +133,9 @@ class Events:
         window = self._windows.get(device_id)
         if window is None or not window.has(time_us):
             before, window = window, Window(device_id, time_us)
-            if before is not None and before.left_out and not before.is_past(time_us):
+            # Full is enough: one that flaps just below the limit would write for ever.
+            was_full = before is not None and before.rows >= self._per_minute
+            if before is not None and was_full and not before.is_past(time_us):
                 window.doublings = min(before.doublings + 1, MOST_DOUBLINGS)
             self._windows[device_id] = window
         return window

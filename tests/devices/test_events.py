@@ -162,6 +162,22 @@ class TestFlapping:
         # 1, 2, 4, 8 and from then on 16 minutes.
         assert len(found) == 5 * (4 + 10 + 1)
 
+    async def test_who_fills_each_minute_is_given_longer_windows(self, events):
+        """Four a minute, just as many as may be written, for three hours."""
+        events._most_held = 100_000
+        for quarter in range(3 * 60 * 4):
+            events.connected(7, "", NOW + quarter * MINUTE // 4)
+        found = await written(events)
+        assert sum(code or 1 for _kind, code, _text in found) == 3 * 60 * 4
+        # 1, 2, 4, 8 and from then on 16 minutes; nothing is left out of the first.
+        assert len(found) == 5 * (4 + 10 + 1) - 1
+
+    async def test_who_does_not_fill_the_minute_is_written_in_full(self, events):
+        events._most_held = 100_000
+        for third in range(30):
+            events.connected(7, "", NOW + third * MINUTE // 3)
+        assert len(await written(events)) == 30
+
     async def test_who_was_calm_for_as_long_begins_anew(self, events):
         for at in range(5):
             events.connected(7, "", NOW + at)
