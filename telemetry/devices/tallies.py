@@ -114,10 +114,8 @@ class Tallies:
 
     def turn(self, now_us: int) -> None:
         """Count the time online up to now; what comes next counts for its hour."""
-        now = self._monotonic()
-        for device_id, online in self._online.items():
-            self.of(device_id).online_seconds += now - online.since
-            online.since = now
+        for device_id in self._online:
+            self._settle(device_id)
         current, self._current = self._current, {}
         for device_id, tally in current.items():
             self._keep((self._hour, device_id), tally)
@@ -143,14 +141,28 @@ class Tallies:
                     del self._unwritten[key]
 
     async def hours(self, device_id: int, first: int) -> dict[int, Tally]:
-        """A device's hours from `first` on, with what is not written yet."""
+        """A device's hours from `first` on, with what is not written yet.
+
+        Until the next flush all of that is of the hour of the last one.
+        """
         async with self._lock:
-            self.turn(now_us())
             found = await on_database_thread(read_hours, device_id, first)
             for (hour, device), tally in self._unwritten.items():
                 if device == device_id and hour >= first:
                     found.setdefault(hour, Tally()).add(tally)
+            # Of this device alone: others would hold up the event loop.
+            self._settle(device_id)
+            if device_id in self._current and self._hour >= first:
+                found.setdefault(self._hour, Tally()).add(self._current[device_id])
             return found
+
+    def _settle(self, device_id: int) -> None:
+        """Count a device's time online up to now."""
+        online = self._online.get(device_id)
+        if online is not None:
+            now = self._monotonic()
+            self.of(device_id).online_seconds += now - online.since
+            online.since = now
 
     def _keep(self, key: Key, tally: Tally) -> None:
         held = self._unwritten.setdefault(key, tally)

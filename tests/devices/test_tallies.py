@@ -232,10 +232,29 @@ class TestDatabase:
         hours = await tallies.hours(7, NOON)
         assert hours[NOON].readings == 11
         assert hours[NOON].online_seconds == 6.5 + 3_605
-        assert await tallies.hours(7, NOON + 1) == {NOON + 1: Tally()}
+        assert await tallies.hours(7, NOON + 1) == {}
         # Asking has written nothing, and taken nothing away.
         await tallies.flush()
         assert (await on_database_thread(stored))[NOON, 7] == hours[NOON]
+
+    async def test_asking_for_one_device_counts_for_no_other(self, tallies, clocks):
+        for device_id in (7, 8):
+            tallies.connected(device_id, "", clocks.now_us)
+        clocks.pass_by(5)
+        assert await tallies.hours(7, NOON) == {
+            NOON: Tally(connects=1, online_seconds=5.0)
+        }
+        assert tallies.of(8).online_seconds == 0
+        assert tallies._unwritten == {}
+        clocks.pass_by(5)
+        await tallies.flush()
+        both = Tally(connects=1, online_seconds=10.0)
+        assert await on_database_thread(stored) == {(NOON, 7): both, (NOON, 8): both}
+
+    async def test_who_asks_while_nothing_was_counted_hears_nothing(self, tallies):
+        assert await tallies.hours(7, NOON) == {}
+        await tallies.flush()
+        assert await on_database_thread(stored) == {}
 
     def test_rows_of_the_same_hours_and_devices_are_kept_apart(self):
         one, other = Tally(readings=1), Tally(readings=10)
