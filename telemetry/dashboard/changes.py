@@ -53,10 +53,10 @@ def device_changes(request: HttpRequest, slug: str) -> HttpResponse:
                 tail=hub.tail if hub else None,
                 most_readings=int(conf.value("READ_READINGS")),
             )
+            held |= texts_held(texts, now)
     except turns.Busy:
         text = _("expected an idle reader, but others are loading history: try again")
         return JsonResponse({"error": text}, status=503, headers={"Retry-After": "5"})
-    held |= texts_held(texts, now)
     return JsonResponse(
         {series: [one.since_us // 1000, one.is_least] for series, one in held.items()}
     )

@@ -78,7 +78,14 @@ def test_only_so_many_are_looked_for(series, get, monkeypatch):
 
 def test_while_others_read_history_it_says_so(series, get, monkeypatch):
     monkeypatch.setattr(turns, "WAIT_SECONDS", 0)
+    at = now_us()
+    TextReading.objects.create(
+        series_id=series["mode"], time_us=at, received_us=at, value="hot water"
+    )
+    looked = []
+    monkeypatch.setattr(changes, "texts_held", lambda *asked: looked.append(asked))
     with turns.turn(), turns.turn():
         answer = get()
+    assert looked == []
     assert answer.status_code == 503
     assert "try again" in answer.json()["error"]

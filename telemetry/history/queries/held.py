@@ -22,6 +22,8 @@ SPANS_US = (DAY_US, 30 * DAY_US)
 # A device's clock may run ahead of the hub's.
 AHEAD_US = 60_000_000
 POINTS = 150
+# Of a text no summaries are kept: this many of its last readings are looked at.
+MOST_TEXTS = 5_000
 
 
 class Held(NamedTuple):
@@ -67,6 +69,8 @@ def texts_held(values: dict[int, str], now_us: int) -> dict[int, Held]:
     for series, value in values.items():
         rows = TextReading.objects.filter(series_id=series, time_us__gte=from_us)
         times = rows.order_by("time_us").values_list("time_us", flat=True)
+        for oldest_us in times.reverse()[MOST_TEXTS - 1 : MOST_TEXTS]:
+            times = times.filter(time_us__gte=oldest_us)
         other_us = times.exclude(value=value).last()
         if other_us is not None:
             times = times.filter(time_us__gt=other_us)

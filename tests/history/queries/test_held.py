@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telemetry.history.models import TextReading
+from telemetry.history.queries import held as module
 from telemetry.history.queries.held import (
     DAY_US,
     POINTS,
@@ -131,3 +132,19 @@ def test_texts_hold_since_the_first_after_another_one():
     TextReading.objects.filter(value="off").delete()
     found = texts_held({2: "on"}, NOW_US)
     assert found == {2: Held(NOW_US - 40 * SECOND, is_least=True)}
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [
+        (4, Held(NOW_US - 40 * SECOND, is_least=False)),
+        (3, Held(NOW_US - 40 * SECOND, is_least=True)),
+        (2, Held(NOW_US - 30 * SECOND, is_least=True)),
+    ],
+)
+def test_only_so_many_of_the_last_texts_are_looked_at(most, expected, monkeypatch):
+    monkeypatch.setattr(module, "MOST_TEXTS", most)
+    for ago, value in ((50, "off"), (40, "on"), (30, "on"), (20, "on")):
+        at = NOW_US - ago * SECOND
+        TextReading.objects.create(series_id=2, time_us=at, received_us=at, value=value)
+    assert texts_held({2: "on"}, NOW_US) == {2: expected}
