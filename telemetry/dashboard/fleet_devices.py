@@ -20,7 +20,14 @@ from django.http import HttpRequest
 from ..devices.access import visible_devices, visible_groups
 from ..devices.models import Device, DeviceGroup, Kind, Series
 from ..devices.presence import Presence
-from ..devices.status import Facts, State, Status, fastest_period_us, judge
+from ..devices.status import (
+    Facts,
+    State,
+    Status,
+    fastest_period_us,
+    judge,
+    late_after_us,
+)
 from ..devices.times import us_of
 from ..history.heads import Heads
 from ..history.models import SeriesHead
@@ -88,6 +95,7 @@ class FleetDevice:
     """One device. Times are µs, None: never. cells: one a metric, None: no series.
 
     period_us: how often it sends, as expected or (is_estimated) as it seems.
+    is_followed: what tells that it lives is among `Fleet.followed`.
     """
 
     id: int
@@ -101,6 +109,7 @@ class FleetDevice:
     last_seen_us: int | None
     period_us: int | None
     is_estimated: bool = False
+    is_followed: bool = False
     groups: list[DeviceGroup] = field(default_factory=list)
     last_us: int | None = None
     cells: list[Cell | None] = field(default_factory=list)
@@ -142,7 +151,8 @@ class FleetDevice:
 @dataclass(slots=True)
 class Fleet:
     """At one moment. metrics: all there are, the most frequent first; columns: those
-    of the cells; followed: names of which every device has one that tells of its life.
+    of the cells; followed: names of which every device has one that tells of its life,
+    as far as there is room (FleetDevice.is_followed).
     """
 
     now_us: int
@@ -299,18 +309,28 @@ class FleetReader:
         """
         own = [column.name for column in columns]
         best: dict[int, tuple[tuple[float, float], str]] = {}
+        newest = {device.id: device.last_us or 0 for device in self.fleet.devices}
         for series in self._series:
             last = self._heads.get(series.id)
-            if last is None:
+            if last is None or series.device_id not in newest:
                 continue
+            period_us = self._periods.get(series.id)
+            silent_us = newest[series.device_id] - last.heard_us
+            # One that has stopped while others go on tells nothing any more.
+            goes_on = period_us is not None and silent_us <= late_after_us(period_us)
             # What is shown anyway wins, unless another is more than twice as fast.
             bonus = series.name in own
-            period = self._periods.get(series.id, float("inf")) * (1 - bonus / 2)
-            rank = period, -(last.heard_us // 1_000_000) - bonus
+            period = (period_us or 0) if goes_on else float("inf")
+            rank = period * (1 - bonus / 2), -(last.heard_us // 1_000_000) - bonus
             if series.device_id not in best or rank < best[series.device_id][0]:
                 best[series.device_id] = rank, series.name
         names = Counter(name for _, name in best.values() if name not in own)
-        return [*own, *(name for name, _ in names.most_common(MOST_FOLLOWED - 2))]
+        # By name where as many share them: the same at every look.
+        rest = sorted(names, key=lambda name: (-names[name], name))
+        followed = [*own, *rest[: MOST_FOLLOWED - len(own)]]
+        for device in self.fleet.devices:
+            device.is_followed = device.id in best and best[device.id][1] in followed
+        return followed
 
 
 def _metrics_of(series: Iterable[SeriesRow]) -> list[Metric]:

@@ -13,7 +13,7 @@ import msgspec
 from ..devices.models import Kind
 from .fleet_devices import Cell, Fleet, FleetDevice, Metric
 
-PAUSED, ONLINE, ESTIMATED = 1, 2, 4
+PAUSED, ONLINE, ESTIMATED, UNFOLLOWED = 1, 2, 4, 8
 
 
 def encode(fleet: Fleet) -> bytes:
@@ -82,6 +82,7 @@ def _flags(device: FleetDevice) -> int:
         PAUSED * device.is_paused
         + ONLINE * device.is_online
         + ESTIMATED * device.is_estimated
+        + UNFOLLOWED * (not device.is_followed)
     )
 
 

@@ -202,6 +202,24 @@ def test_pausing_stands_still_and_claims_nothing(fleet, visit):
     visitor.wait(f"!{ROWS}[0].innerText.includes('Was')")
 
 
+def test_who_comes_with_another_metric_is_followed_and_goes_when_deleted(fleet, visit):
+    visitor = opened(visit, "/?q=newcomer")
+    fleet.add_devices("plant", "Newcomer")
+    fleet.send("newcomer", {"values": {"power": 1}})
+    last = f"{ROWS}[0]?.lastElementChild.innerText"
+    # What it sent before, as /fleet.json says it; then what comes live.
+    visitor.wait(f"/^([3-9]\\.|\\d\\d )/.test({last})", 45)
+    fleet.send("newcomer", {"values": {"power": 2}})
+    visitor.wait(f"/^[01]\\./.test({last})")
+    fleet.process.manage(
+        *("shell", "--no-imports", "-c"),
+        "from telemetry.devices.models import *\n"
+        "Device.objects.get(slug='newcomer').delete()",
+    )
+    visitor.wait(f"{ROWS}.length === 0")
+    assert visitor.problems == []
+
+
 def test_a_dead_hub_is_not_taken_for_live(fleet, visit):
     visitor = opened(visit)
     fleet.process.kill()

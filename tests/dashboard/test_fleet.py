@@ -284,6 +284,43 @@ class TestData:
         followed = data_of(sign_in(people.bob), "/fleet.json?m=temp,door")["followed"]
         assert followed == ["temp", "door", "mode"]
 
+    def test_what_has_stopped_while_others_go_on_is_not_followed(
+        self, plant, people, sign_in
+    ):
+        device = add_device(plant, "pump")
+        hear(device, 1)
+        Series.objects.filter(device=device).exclude(name__in=("temp", "mode")).delete()
+        for name, period_us, age in (("temp", 1_000_000, 600), ("mode", 60_000_000, 1)):
+            series = Series.objects.get(device=device, name=name)
+            at_us = int((time.time() - age) * 1e6)
+            SeriesHead.objects.filter(series_id=series.pk).update(
+                period_us=period_us, effective_us=at_us
+            )
+        add_many(plant, 2)
+        followed = data_of(sign_in(people.bob), "/fleet.json?m=temp,hum")["followed"]
+        assert followed == ["temp", "hum", "mode"]
+
+    @pytest.mark.parametrize(("count", "unfollowed"), [(30, 0), (31, 1)])
+    def test_beyond_the_most_metrics_a_device_is_said_not_to_be_followed(
+        self, plant, people, sign_in, count, unfollowed
+    ):
+        add_many(plant, 2)
+        for at in range(count):
+            device = add_device(plant, f"lone-{at:02}")
+            series = Series.objects.filter(device=device)
+            series.exclude(name="mode").delete()
+            series.update(name=f"own-{at:02}")
+        found = data_of(sign_in(people.bob), "/fleet.json?m=temp,hum")
+        assert len(found["followed"]) == 32
+        flags = dict(zip(found["slug"], found["flags"], strict=True))
+        beyond = [slug for slug, each in flags.items() if each & 8]
+        assert beyond == ["lone-30"][:unfollowed]
+
+    def test_who_has_not_sent_is_not_followed(self, plant, people, sign_in):
+        plant.devices.add(Device.objects.create(slug="fresh", name="Fresh"))
+        found = data_of(sign_in(people.bob))
+        assert (found["followed"], found["flags"]) == ([], [8])
+
     def test_an_empty_fleet_is_no_error(self, plant, people, sign_in):
         found = data_of(sign_in(people.charlie))
         assert found["slug"] == found["columns"] == found["cells"] == []

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Fleet } from "../../telemetry/static/telemetry/js/fleet_model.js";
+import { Fleet, metricsOf } from "../../telemetry/static/telemetry/js/fleet_model.js";
 import { Store } from "../../telemetry/static/telemetry/js/store.js";
 
 const NOW = 1_000_000;
@@ -39,7 +39,7 @@ function live() {
   const store = new Store();
   const say = (message) => fleet.put(store.apply(message, NOW + 1_000), store.groups.get(message.group));
   fleet.take(answer());
-  return { fleet, say, pump: () => fleet.bySlug.get("pump"), door: () => fleet.bySlug.get("door") };
+  return { fleet, store, say, pump: () => fleet.bySlug.get("pump"), door: () => fleet.bySlug.get("door") };
 }
 
 test("the hub's columns become rows", () => {
@@ -98,3 +98,59 @@ test("a column has the decimals that its values need", () => {
   say(snapshot({ rows: [[7, NOW + 1_000, 22.25]] }));
   assert.equal(fleet.decimals[0].count, 2);
 });
+
+test("who has no metric that is followed is judged by the hub's last answer", () => {
+  const { fleet, say, pump } = live();
+  fleet.take(answer({ flags: [0, 2 + 8] }));
+  say(snapshot({ rows: [] }));
+  fleet.judgeAll(NOW + 60_000);
+  assert.deepEqual([pump().state, fleet.isFollowed(pump())], ["live", false]);
+  fleet.take(answer());
+  fleet.judgeAll(NOW + 60_000);
+  assert.deepEqual([pump().state, fleet.isFollowed(pump())], ["late", true]);
+  // That it is paused comes live, and time changes nothing of it.
+  fleet.take(answer({ flags: [0, 8] }));
+  say(snapshot({ devices: [["pump", "Pump 1", false, NOW, NOW, true, 1, true]] }));
+  assert.equal(fleet.isFollowed(pump()), true);
+});
+
+test("who is in no group any more is let go of, and the hub is asked", () => {
+  const { fleet, store, say, pump } = live();
+  say(snapshot());
+  fleet.letGo([...store.groups.values()]);
+  assert.equal(fleet.isIncomplete, false);
+  say(snapshot({ revision: 2, series: [], devices: [], rows: [] }));
+  fleet.letGo([...store.groups.values()]);
+  assert.equal(fleet.isIncomplete, true);
+  fleet.judgeAll(NOW + 60_000);
+  assert.deepEqual([pump().device, pump().state], [null, "live"]);
+  // Still there, for one who sees those without a group: as the answer says.
+  fleet.take(answer({ flags: [0, 1] }));
+  fleet.judgeAll(NOW + 60_000);
+  assert.deepEqual([pump().state, pump().cells[0].value, fleet.isIncomplete], ["paused", 21.5, false]);
+  fleet.take(answer({ slug: ["door"], in: [[]] }));
+  assert.deepEqual(fleet.rows.map(({ slug }) => slug), ["door"]);
+});
+
+test("who is left in one of its groups stays", () => {
+  const { fleet, store, say, pump } = live();
+  say(snapshot());
+  say(snapshot({ group: "yard" }));
+  store.apply({ type: "reset", group: "plant", reason: "forbidden" });
+  fleet.letGo([...store.groups.values()]);
+  assert.deepEqual([pump().device !== null, fleet.isIncomplete], [true, false]);
+  fleet.letGo([]);
+  assert.deepEqual([pump().device, fleet.isIncomplete], [null, true]);
+});
+
+const MANY = Array.from({ length: 32 }, (_, at) => `m${at}`);
+for (const [what, followed, before, expected] of [
+  ["none is known: all", [], null, null],
+  ["none is left: all", [], ["a"], null],
+  ["the first", ["a"], null, ["a"]],
+  ["one more", ["a", "b"], ["a"], ["a", "b"]],
+  ["one less: as before", ["a"], ["b", "a"], ["b", "a"]],
+  ["no more than there is room for", ["new"], MANY, ["new", ...MANY.slice(0, 31)]],
+]) {
+  test(`metrics to subscribe to: ${what}`, () => assert.deepEqual(metricsOf(followed, before), expected));
+}

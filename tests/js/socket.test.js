@@ -148,6 +148,13 @@ test("some metrics are asked for where a page shows only some", () => {
   assert.deepEqual(here().sent.at(-1).metrics, ["temp"]);
 });
 
+test("without a group nothing has to come before it is in sync", () => {
+  const { live, here, welcome } = setUp({ groups: [] });
+  welcome();
+  here().say({ type: "subscribed", id: 1, groups: [], refused: {} });
+  assert.equal(live.isInSync, true);
+});
+
 test("a group that may not be seen is refused, not asked for again", () => {
   const { live, time, here, welcome } = setUp();
   welcome();

@@ -4,7 +4,7 @@
 import "./main.js";
 import "./link.js";
 import { icon, setText } from "./dom.js";
-import { Fleet } from "./fleet_model.js";
+import { Fleet, metricsOf } from "./fleet_model.js";
 import { countMoves, nextSort, readView, select, SORTS, writeView } from "./fleet_rows.js";
 import { FleetTable } from "./fleet_table.js";
 import { FleetTiles } from "./fleet_tiles.js";
@@ -24,7 +24,7 @@ const ORDER_MS = 2_000;
 const HIDDEN_MS = 30_000;
 const INTERVAL_MS = 1_000;
 const MOST_GROUPS = 64; // what one socket follows
-// Devices that no group has are asked for again; what is much older is not said to be live.
+// Devices of which not all comes live are asked for again; what is much older is not said to be live.
 const AGAIN_MS = 30_000;
 const SOON_MS = 2_000;
 
@@ -144,7 +144,7 @@ class FleetPage {
     } catch {
       // The page stays as it is and says of when; the socket tells why.
     }
-    this.loading = setTimeout(() => this.renew(), this.isLoaded ? AGAIN_MS : SOON_MS);
+    this.renewIn(this.isLoaded ? AGAIN_MS : SOON_MS);
   }
 
   put(answer, isOther) {
@@ -154,16 +154,20 @@ class FleetPage {
     this.table.slots.forEach((slot) => { slot.row = null; });
     this.headColumns();
     const groups = fleet.groups.slice(0, MOST_GROUPS).map(({ slug }) => slug);
-    const isNew = isOther || groups.join() !== socket.asked;
-    socket.asked = groups.join();
+    const metrics = metricsOf(fleet.followed, isOther ? null : socket.metrics);
+    // As they were asked for: the socket lets go of groups by itself.
+    const asked = JSON.stringify([groups, metrics]);
+    const isNew = isOther || asked !== this.asked;
+    this.asked = asked;
     if (isNew) {
       this.traces.forget();
-      socket.groups = groups;
-      socket.metrics = fleet.followed;
+      Object.assign(socket, { groups, metrics });
       // Of other metrics nothing is held: all of it is wanted.
       this.store.groups.clear();
+      // Its last group was taken away: it follows the others that there are now.
+      if (socket.phase === "refused") socket.drop();
       if (socket.phase === "open" && !socket.isAsleep) socket.subscribe();
-      else if (socket.phase === "waiting") socket.connect();
+      else if (["waiting", "refused"].includes(socket.phase)) socket.connect();
     }
     this.judge();
     this.arrange(!this.isLoaded || isOther);
@@ -173,28 +177,45 @@ class FleetPage {
   // Asked for again only where the socket does not tell of everything.
   renew() {
     const { fleet } = this;
-    const isNeeded = !this.isLoaded || fleet.isIncomplete || fleet.rows.some((row) => row.device === null);
+    const isNeeded = !this.isLoaded || fleet.isIncomplete || fleet.rows.some((row) => !fleet.isFollowed(row));
     if (isNeeded && !document.hidden && this.pausedMs === null) this.load();
-    else this.loading = setTimeout(() => this.renew(), AGAIN_MS);
+    else this.renewIn(AGAIN_MS);
+  }
+
+  renewIn(ms) {
+    clearTimeout(this.loading);
+    this.loading = setTimeout(() => this.renew(), ms);
   }
 
   // A message has changed the store.
   take(change) {
     const group = this.store.groups.get(change.group);
-    if (change.reason === "gap") this.traces.forget();
-    if (!group || change.kind === "reset") return;
     const wasIncomplete = this.fleet.isIncomplete;
-    this.fleet.put(change, group);
-    if (change.kind === "update") for (const row of change.rows) this.traces.put(row);
-    if (this.fleet.isIncomplete && !wasIncomplete) {
-      clearTimeout(this.loading);
-      this.loading = setTimeout(() => this.renew(), SOON_MS);
-    }
+    if (change.reason === "gap") this.traces.forget();
+    if (change.reason === "forbidden" || change.reason === "gone") {
+      // Should it be there again, it is subscribed to again.
+      this.asked = null;
+      this.fleet.isIncomplete = true;
+    } else if (group && change.kind !== "reset") this.fleet.put(change, group);
+    if (change.kind !== "update") this.letGo();
+    else for (const row of change.rows) this.traces.put(row);
+    if (this.fleet.isIncomplete && !wasIncomplete) this.renewIn(SOON_MS);
+  }
+
+  // Devices that have left all groups, once all groups are known.
+  letGo() {
+    const { phase, groups } = this.socket;
+    const held = phase === "refused" ? [] : groups.map((slug) => this.store.groups.get(slug));
+    if (held.every(Boolean)) this.fleet.letGo(held);
   }
 
   // The link has moved: remember since when nothing is known.
   follow() {
-    const { socket } = this;
+    const { fleet, socket } = this;
+    const wasIncomplete = fleet.isIncomplete;
+    // What it did not get back when it connected again, no message tells of.
+    if (socket.isInSync || socket.phase === "refused") this.letGo();
+    if (fleet.isIncomplete && !wasIncomplete) this.renewIn(SOON_MS);
     if (!socket.isInSync) {
       if (this.isSynced && this.pausedMs === null) this.lostMs ??= socket.heardMs + socket.offsetMs;
       this.isSynced = false;

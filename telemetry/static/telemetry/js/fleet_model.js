@@ -8,6 +8,18 @@ import { rankNames, searchText } from "./fleet_rows.js";
 const PAUSED = 1;
 const ONLINE = 2;
 const ESTIMATED = 4;
+const UNFOLLOWED = 8;
+const MOST_METRICS = 32; // of one subscription
+
+// The metrics to subscribe to, null for all; before: those of now. What was followed stays
+// as long as there is room: what is faster at one look and not at the next moves nothing.
+export function metricsOf(followed, before) {
+  // Nobody has sent yet: whatever comes first is to be heard.
+  if (!followed.length) return null;
+  if (!before) return followed;
+  if (followed.every((name) => before.includes(name))) return before;
+  return [...new Set([...followed, ...before])].slice(0, MOST_METRICS);
+}
 
 export class Fleet {
   constructor() {
@@ -57,6 +69,8 @@ export class Fleet {
       isPaused: Boolean(flags & PAUSED),
       isOnline: Boolean(flags & ONLINE),
       isEstimated: Boolean(flags & ESTIMATED),
+      // Whether its readings come live, as long as a group has it.
+      isTold: !(flags & UNFOLLOWED),
       changedMs: ago(answer.changed[at]),
       lastSeenMs: ago(answer.seen[at]),
       lastReadingMs: ago(answer.last[at]),
@@ -67,7 +81,7 @@ export class Fleet {
         heardMs: ago(cells.heard[at]),
         unit: cells.unit[at] ?? this.columns[column].unit,
       })),
-      // null: nobody follows it live, so that it is known as of the answer.
+      // What the socket says of it; null: no group that is followed has it.
       device: null,
       knownMs: answer.now,
       status: null, // what presence.js said at the last look
@@ -108,6 +122,21 @@ export class Fleet {
     if (device.periodMs !== null) Object.assign(row, { periodMs: device.periodMs, isEstimated: device.isEstimated });
   }
 
+  // groups: the store's state of all that are followed. Of who is in none of them any
+  // more, nothing will come: the hub is to be asked whether there still is such a device.
+  letGo(groups) {
+    for (const row of this.rows) {
+      if (row.device === null || groups.some(({ devices }) => devices.has(row.slug))) continue;
+      row.device = null;
+      this.isIncomplete = true;
+    }
+  }
+
+  // Whether all that can change a row's state comes live; else it is known as of the answer.
+  isFollowed(row) {
+    return row.device !== null && (row.isTold || row.isPaused);
+  }
+
   // Time has gone on; knownMs: the last moment of which this page knows.
   judgeAll(knownMs) {
     for (const row of this.rows) {
@@ -118,16 +147,18 @@ export class Fleet {
 
   // Up to when something is known of a row: followed, until now.
   knownMsOf(row, knownMs) {
-    return row.device === null ? Math.min(row.knownMs, knownMs) : knownMs;
+    return this.isFollowed(row) ? knownMs : Math.min(row.knownMs, knownMs);
   }
 }
 
 // What came live since the hub made its answer.
 function keepNewer(row, old) {
   if (!old) return;
-  row.device = old.device;
   row.status = old.status;
-  if (old.device) Object.assign(row, { isOnline: old.isOnline, changedMs: old.changedMs, isPaused: old.isPaused });
+  // Of who is let go of the answer alone is true.
+  if (!old.device) return;
+  row.device = old.device;
+  Object.assign(row, { isOnline: old.isOnline, changedMs: old.changedMs, isPaused: old.isPaused });
   if ((old.lastReadingMs ?? 0) > (row.lastReadingMs ?? 0)) row.lastReadingMs = old.lastReadingMs;
   row.cells.forEach((cell, at) => {
     const was = old.cells.find((each) => each?.id === cell?.id);

@@ -117,7 +117,7 @@ export class FleetTable {
     if (slot.row !== row) this.fill(slot, row);
     setText(slot.link, row.name);
     // Nobody tells more of it: it is as of the hub's last answer.
-    const isThen = isPast || (row.device === null && nowMs - row.knownMs > page.oldMs);
+    const isThen = isPast || (!page.fleet.isFollowed(row) && nowMs - row.knownMs > page.oldMs);
     const mark = isThen ? "unknown" : row.state;
     const state = `${row.state} ${isThen}`;
     if (slot.mark !== state) {

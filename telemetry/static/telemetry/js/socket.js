@@ -129,7 +129,7 @@ export class LiveSocket extends EventTarget {
     for (const group of Object.keys(message.refused ?? {})) this.lose(group);
     if (this.phase === "refused") return this.drop();
     // Nothing changed since: no frame has to come before the page is true again.
-    if (this.isSameEpoch && !this.isInSync) this.setInSync();
+    if ((this.isSameEpoch || !this.groups.length) && !this.isInSync) this.setInSync();
   }
 
   // One of several groups is let go of; without the last there is nothing to show.
