@@ -27,7 +27,7 @@ def test_rooms_pass_on_postgresql(postgres_url):
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-m", "not slow"),
-            *("-p", "no:cacheprovider", *PLACES),
+            *("-p", "no:cacheprovider", "-n", "auto", "--dist", "loadfile", *PLACES),
         ],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": postgres_url},
