@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { mergeEvents } from "../../telemetry/static/telemetry/js/link_panels.js";
+import { mergeEvents, cutOldest, MOST_EVENTS } from "../../telemetry/static/telemetry/js/link_panels.js";
 
 const event = (id, time, words = "") => ({ id, time, words });
 const ids = (events) => events.map(({ id }) => id);
@@ -21,4 +21,14 @@ test("a row that counts on is the newer one", () => {
 
 test("older ones go to the end", () => {
   assert.deepEqual(ids(mergeEvents([event(5, 50)], [event(2, 20), event(1, 10)])), [5, 2, 1]);
+});
+
+test("an open page keeps so many events, and knows where older ones begin", () => {
+  const events = (count) => Array.from({ length: count }, (_, at) => ({ id: 5_000 - at }));
+  const full = events(MOST_EVENTS);
+  assert.equal(cutOldest(full), null);
+  assert.equal(full.length, MOST_EVENTS);
+  const more = events(MOST_EVENTS + 1);
+  assert.equal(cutOldest(more), 5_000 - MOST_EVENTS + 1);
+  assert.equal(more.length, MOST_EVENTS);
 });

@@ -7,6 +7,16 @@ import { Panel } from "./panel.js";
 
 const EVENTS_MS = 10_000;
 const QUALITY_MS = 30_000;
+// A page may stay open for weeks beside a device that comes and goes.
+export const MOST_EVENTS = 1_000;
+
+// Drop what is too much, newest first; the id of the oldest that is left, null: nothing
+// was dropped. What was dropped is asked for again like any older ones.
+export function cutOldest(events) {
+  if (events.length <= MOST_EVENTS) return null;
+  events.length = MOST_EVENTS;
+  return events.at(-1).id;
+}
 
 export class EventList extends Panel {
   // first: the newest events, as the page came with them.
@@ -26,6 +36,8 @@ export class EventList extends Panel {
     const isFirst = !this.events.length;
     const merged = mergeEvents(this.events, events);
     if (isFirst) this.foundNext(next);
+    const oldest = cutOldest(merged);
+    if (oldest !== null) this.foundNext(oldest);
     if (merged.length === this.events.length && merged.every((event, at) => event.words === this.events[at].words)) return;
     this.events = merged;
     this.render();
