@@ -18,6 +18,7 @@ async function refresh() {
     // No list: the session has ended, and this is the sign-in page.
     if (!fresh) throw new Error("signed out");
     const focused = list.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    list.classList.remove("is-old");
     list.replaceChildren(...fresh.childNodes);
     if (focused) [...list.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus();
     age();
@@ -27,6 +28,8 @@ async function refresh() {
 }
 
 function warn() {
+  // Nobody knows who is connected now.
+  list.classList.add("is-old");
   const note = list.querySelector(".as-of");
   if (!note || note.dataset.old) return;
   note.dataset.old = "1";
