@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.processes import HubProcess, manage, missing
 
@@ -127,16 +128,26 @@ class Visitor:
         self.page.goto(self.hub.url + path)
 
     def wait(self, condition: str, seconds: float = 15) -> None:
-        """Until the JavaScript expression is true."""
+        """Until the JavaScript expression is true, also across a change of page."""
         # Not wait_for_function: it evaluates in the page, which the policy forbids.
         until = time.monotonic() + seconds
-        while not self.page.evaluate(condition):
+        while not self._holds(condition):
             if time.monotonic() > until:
                 text = self.page.inner_text("body")
                 pytest.fail(
                     f"{condition} within {seconds} s; {self.problems}; page: {text}"
                 )
             self.page.wait_for_timeout(50)
+
+    def _holds(self, condition: str) -> bool:
+        """Of a page that is just being loaded nothing holds yet."""
+        try:
+            return bool(self.page.evaluate(condition))
+        except PlaywrightError as error:
+            parts = ("of null", "of undefined", "context was destroyed", "navigation")
+            if any(part in error.message for part in parts):
+                return False
+            raise
 
 
 @pytest.fixture
