@@ -14,7 +14,7 @@ from typing import TypeVar
 from django.db import connection, transaction
 from django.db.models import Count
 
-from .heads import HeadRow, Heads, Moved, head_rows
+from .heads import HeadRow, Heads, Moved, head_rows, heads_of
 from .journal import (
     Mark,
     SessionKey,
@@ -229,9 +229,7 @@ def read_heads(series_ids: Collection[int]) -> list[HeadRow]:
     writer. Blocks: call it on a thread.
     """
     wanted = set(series_ids)
-    folded: list[HeadRow] = []
-    for some in _slices(sorted(wanted)):
-        folded += head_rows(SeriesHead.objects.filter(series_id__in=some))
+    folded = heads_of(wanted)
     scratch = Heads()
     scratch.restore(folded)
     for writer in Writer.objects.filter(ended_at=None):

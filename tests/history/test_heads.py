@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry.history.heads import Head, Heads
+from telemetry.history.heads import Head, HeadRow, Heads, heads_of
 from telemetry.history.models import SeriesHead
 from telemetry.history.tick import NO_READINGS, Tick
 
@@ -193,3 +193,28 @@ class TestSaving:
         )
         heads.restore([row])
         assert heads.current([1])[1].value == value
+
+
+@pytest.mark.django_db
+class TestHeadsOf:
+    def test_they_are_the_rows_of_those_that_have_one(self):
+        number = HeadRow(1, NOW_US, NOW_US - 1, NOW_US + 1, -0.5, "", None, 1_000)
+        text = HeadRow(2, NOW_US, NOW_US, NOW_US, None, 'on, "ok"', NOW_US - 5)
+        for row in (number, text, number._replace(series_id=3)):
+            SeriesHead.objects.create(**row._asdict())
+        assert sorted(heads_of([2, 1, 4, 2**31 - 1])) == [number, text]
+        assert heads_of([]) == []
+
+    def test_thousands_are_one_statement(self, django_assert_num_queries):
+        rows = [
+            SeriesHead(
+                series_id=each, time_us=1, effective_us=1, received_us=1, value=each
+            )
+            for each in range(1, 2_001)
+        ]
+        SeriesHead.objects.bulk_create(rows)
+        with django_assert_num_queries(1):
+            found = heads_of(range(1, 40_000))
+        assert {row.series_id: row.value for row in found} == {
+            each: float(each) for each in range(1, 2_001)
+        }

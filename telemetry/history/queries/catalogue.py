@@ -76,6 +76,12 @@ LIMIT %%s
 """  # noqa: S608
 
 
+# PostgreSQL writes bytes as hexadecimal text, but in a binary COPY: a third of the time
+# (measured: 3.8 ms instead of 10.6 for the 160 blocks of 2.6 M readings).
+_BYTES = f"SELECT id, data FROM {_TABLE} WHERE id IN (%s)"  # noqa: S608
+_COPY = f"COPY ({_BYTES}) TO STDOUT (FORMAT BINARY)"
+
+
 class Gone(Exception):
     """A block of the catalogue is no more: its readings are in others."""
 
@@ -161,6 +167,20 @@ class Bytes:
             return  # Looked for before.
         at = self._ids.index(block_id, self._next)
         self._next = at + FETCH_BLOCKS
-        rows = Block.objects.filter(id__in=self._ids[at : self._next])
         # What was skipped is not asked for again.
-        self._held = {row: bytes(data) for row, data in rows.values_list("id", "data")}
+        self._held = _read_bytes(self._ids[at : self._next])
+
+
+def _read_bytes(block_ids: list[int]) -> dict[int, bytes]:
+    """The bytes of those blocks that there still are."""
+    if connection.vendor != "postgresql":
+        rows = Block.objects.filter(id__in=block_ids).values_list("id", "data")
+        return {block: bytes(data) for block, data in rows}
+    statement = _COPY % ", ".join(map(str, block_ids))
+    with (
+        connection.cursor() as cursor,
+        connection.wrap_database_errors,
+        cursor.copy(statement) as copy,
+    ):
+        copy.set_types(["int8", "bytea"])
+        return dict(copy.rows())
