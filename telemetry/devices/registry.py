@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from django.db import DatabaseError, transaction
 from django.db.models import F
@@ -38,6 +38,8 @@ Listener = Callable[[Change], None]
 # A key's last use is written this often at most: people read it, nobody else.
 USED_US = 60_000_000
 FIRMWARE_CHARACTERS = 64
+# A megabyte; a database that is away must not let it grow.
+MOST_ABSENT = 10_000
 
 
 class Registry:
@@ -55,6 +57,8 @@ class Registry:
         self._mark = changes.Mark()
         self._news_at = time.monotonic()
         self._used: dict[int, int] = {}
+        # Slugs that no device had since the last look.
+        self._absent: set[str] = set()
         # Held by a look, and by whoever reads what was not held yet: a look notices
         # edits of what was held when it began, and its mark passes over all others.
         self._lock = asyncio.Lock()
@@ -160,12 +164,28 @@ class Registry:
 
     async def device_by_slug(self, slug: str) -> DeviceEntry | None:
         """The living device of this slug, None if there is none."""
-        held = self._cache.slugs.get(slug)
-        if held is None and names.SLUG.match(slug):
-            async with self._lock:
-                known = await on_database_thread(rows.read_device_by_slug, slug)
-                self._cache.keep(known)
+        await self.look_up([slug])
         return self._cache.slugs.get(slug)
+
+    async def look_up(self, slugs: Iterable[str]) -> None:
+        """Read those of these devices that are not held, all at once.
+
+        What is not there is not asked for again before the next look: whoever asks
+        for many that nobody has must not keep logins and looks waiting.
+        """
+        wanted = {slug for slug in slugs if self._is_unknown(slug)}
+        if not wanted:
+            return
+        async with self._lock:
+            known = await on_database_thread(rows.read_devices_by_slug, wanted)
+            self._cache.keep(known)
+            if len(self._absent) >= MOST_ABSENT:
+                self._absent.clear()
+            self._absent |= wanted - self._cache.slugs.keys()
+
+    def _is_unknown(self, slug: str) -> bool:
+        is_known = slug in self._cache.slugs or slug in self._absent
+        return not is_known and names.SLUG.match(slug) is not None
 
     async def group(self, slug: str) -> GroupEntry | None:
         """The group of this slug with its devices, kept current from now on."""
@@ -186,6 +206,7 @@ class Registry:
         Raises DatabaseError.
         """
         async with self._lock:
+            self._absent.clear()
             quiet_seconds = time.monotonic() - self._news_at
             since = self._mark.since(timezone.now(), quiet_seconds)
             found = await on_database_thread(

@@ -52,10 +52,13 @@ def read_devices(device_ids: Collection[int]) -> Known:
     return known
 
 
-def read_device_by_slug(slug: str) -> Known:
-    """The living device of this slug."""
-    ids = Device.objects.alive().filter(slug=slug).values_list("id", flat=True)
-    return read_devices(list(ids))
+def read_devices_by_slug(slugs: Collection[str]) -> Known:
+    """The living devices of these slugs."""
+    ids: list[int] = []
+    for part in slices(slugs):
+        found = Device.objects.alive().filter(slug__in=part)
+        ids += found.values_list("id", flat=True)
+    return read_devices(ids)
 
 
 def read_logins(prefixes: Collection[str], cached: Collection[int]) -> Known:

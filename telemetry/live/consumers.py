@@ -211,6 +211,7 @@ class LiveConsumer(HubSocket):
         claim = self.claim
         if claim is not None:
             await self.take_person(await self._feed.audience.identify(claim))
+        await self._feed.look_up(asked)
         found: dict[str, Watched] = {}
         for topic in asked:
             # At each await the audience may take the person away, or their rights.

@@ -171,6 +171,11 @@ class Feed:
         watched.viewers.discard(subscription)
         watched.idle_since = time.monotonic()
 
+    async def look_up(self, topics: Iterable[str]) -> None:
+        """Read the devices of these topics in one statement, not one each."""
+        slugs = map(slug_of_device, topics)
+        await self._registry.look_up(slug for slug in slugs if slug is not None)
+
     async def may_follow(self, topic: str, topics: Topics) -> bool:
         """Whether `topics` allows this group or device, and it exists."""
         subject = await find(self._registry, topic)

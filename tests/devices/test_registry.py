@@ -267,7 +267,7 @@ class TestRefresh:
         ("read", "load"),
         [
             ("read_logins", lambda hub, key: hub.authenticate(key)),
-            ("read_device_by_slug", lambda hub, key: hub.device_by_slug("boiler-7")),
+            ("read_devices_by_slug", lambda hub, key: hub.device_by_slug("boiler-7")),
             ("read_group", lambda hub, key: hub.group("plant")),
         ],
     )
@@ -467,6 +467,38 @@ class TestGroup:
         for slug in ("nobody", "", "PLANT", "x\x00", "../plant"):
             assert await hub.group(slug) is None
             assert await hub.device_by_slug(slug) is None
+
+    async def test_many_are_looked_up_at_once_and_what_is_not_there_once_a_look(
+        self, hub, boiler, plant, make_device, monkeypatch
+    ):
+        asked: list[set[str]] = []
+        read = rows.read_devices_by_slug
+
+        def counted(slugs):
+            asked.append(set(slugs))
+            return read(slugs)
+
+        monkeypatch.setattr(rows, "read_devices_by_slug", counted)
+        await hub.look_up(["boiler-7", "nobody", "none", "Not a slug"])
+        assert asked == [{"boiler-7", "nobody", "none"}]
+        for slug in ("nobody", "none", "boiler-7"):
+            await hub.device_by_slug(slug)
+        assert len(asked) == 1
+        await do(make_device, "nobody", plant)
+        await hub.refresh()
+        assert (await hub.device_by_slug("nobody")).slug == "nobody"
+        assert await hub.device_by_slug("none") is None
+        assert asked[1:] == [{"nobody"}, {"none"}]
+
+    @pytest.mark.parametrize(("most", "is_kept"), [(2, False), (3, True)])
+    async def test_what_is_not_there_is_remembered_up_to_a_limit(
+        self, hub, monkeypatch, most, is_kept
+    ):
+        monkeypatch.setattr(registry, "MOST_ABSENT", most)
+        await hub.look_up(["a", "b"])
+        await hub.look_up(["c"])
+        assert ("a" in hub._absent) is is_kept
+        assert "c" in hub._absent
 
     async def test_a_device_is_one_object_however_it_is_found(
         self, hub, boiler, plant, key

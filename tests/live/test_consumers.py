@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 
 from telemetry import conf
+from telemetry.devices import rows
 from telemetry.devices.models import Device, DeviceGroup, GroupAccess, Series
 from telemetry.live.audience import Audience
 
@@ -159,6 +160,23 @@ class TestSubscribe:
         ]
         assert update["revision"] == snapshot["revision"] + 3
         assert update.keys() == {"type", "group", "revision", "time", "rows"}
+
+    async def test_devices_that_nobody_has_are_looked_for_at_once(
+        self, live, staff, monkeypatch
+    ):
+        asked: list[set[str]] = []
+        read = rows.read_devices_by_slug
+
+        def counted(slugs):
+            asked.append(set(slugs))
+            return read(slugs)
+
+        monkeypatch.setattr(rows, "read_devices_by_slug", counted)
+        names = [f"nobody-{n}" for n in range(40)]
+        _, subscribed = await watching(live, staff, devices=names)
+        assert set(subscribed["refused"].values()) == {"not_found"}
+        # The registry may look again meanwhile; then the rest is asked for again.
+        assert asked[0] == set(names)
 
     async def test_device_is_followed_like_a_group_of_one(self, live, staff, plant):
         page, subscribed = await watching(live, staff, devices=["pump-1", "nobody"])
