@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter as Counted
 
 import pytest
 from hypothesis import given
@@ -149,3 +150,16 @@ def test_the_demo_has_believable_devices_in_two_groups() -> None:
             assert special is None or special[0] in {s.name for s in signals}
     assert kinds == {"number", "boolean", "text"}
     assert any(role.habits.quiet_every_seconds for role in demo.ROLES)
+
+
+def test_what_misbehaves_in_the_demo_is_seen_on_the_fleet_page() -> None:
+    sent = Counted(
+        signal.name for role in demo.ROLES for signal in role.signals(random.Random(1))
+    )
+    # The page's own choice of columns; the first of them has a small line.
+    (shown, _), _second = sent.most_common(2)
+    assert sent[shown] > max(sent[name] for name in sent if name != shown)
+    drifting = [role.drifts[0] for role in demo.ROLES if role.drifts]
+    spiking = [role.spikes[0] for role in demo.ROLES if role.spikes]
+    assert drifting == [shown]
+    assert spiking == [shown]
