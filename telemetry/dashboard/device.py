@@ -20,13 +20,11 @@ from django.views.decorators.http import require_safe
 
 from ..devices.access import visible_devices, visible_groups
 from ..devices.models import Device, DeviceGroup
-from ..devices.times import datetime_of
 from . import picker
 from .addresses import sending_addresses
-from .device_records import events_page, quality_of
+from .device_parts import connection, listed_events
 from .device_state import shown_state
 from .device_values import DeviceValues, device_values
-from .link_words import quality_words, strip
 
 TABS = (
     ("live", gettext_noop("Live")),
@@ -58,9 +56,7 @@ def device(request: HttpRequest, slug: str) -> HttpResponse:
     )
     now = timezone.now()
     values = device_values(request, shown)
-    quality = quality_of(request, shown, now)
-    events = events_page(request, shown)
-    span = _span(values, now)
+    shown_range = picker.shown_range(request, _span(values, now))
     state = shown_state(request, shown, values, now)
     tabs = _tabs(request.GET.get("tab"))
     tab = next(each.name for each in tabs if each.is_shown)
@@ -73,22 +69,15 @@ def device(request: HttpRequest, slug: str) -> HttpResponse:
         "part": tab,
         "values": values,
         "state": state,
-        "quality": quality_words(quality),
-        "strip": strip(quality, now),
-        "events": [
-            {**event, "at": datetime_of(event["time"] * 1000)}
-            for event in events["events"]
-        ],
+        **connection(request, shown, now),
+        **listed_events(request, shown),
         "edit_url": _edit_url(request, shown),
-        "presets": picker.presets(request.GET, is_young=False, usual=span),
-        "dates": picker.dates(request.GET),
-        "kept": [("tab", tab)],
+        **shown_range,
         "now": now,
         "config": {
             **_config(shown, values),
-            "firstEvents": events,
+            **shown_range["range"],
             "state": state.mark,
-            "spanMs": picker.SECONDS[span] * 1000,
         },
         **sending_addresses(),
     }
@@ -131,12 +120,6 @@ def _config(shown: Device, values: DeviceValues) -> dict[str, object]:
         "intervalMs": INTERVAL_MS,
         "live": "/ws/live",
         "readings": reverse("device-readings", args=[shown.slug]),
-        "changes": reverse("device-changes", args=[shown.slug]),
-        "events": reverse("device-events", args=[shown.slug]),
-        "quality": reverse("device-quality", args=[shown.slug]),
         "device": reverse("device", args=["-"])[:-1],
-        "login": reverse("login"),
-        "zone": timezone.get_current_timezone_name(),
         "catalogue": values.catalogue,
-        "nowMs": int(timezone.now().timestamp() * 1000),
     }

@@ -231,7 +231,6 @@ def _config() -> dict[str, object]:
         "traces": reverse("fleet-traces"),
         "device": reverse("device", args=["-"])[:-1],
         "group": reverse("group", args=["-"])[:-1],
-        "login": reverse("login"),
         "zone": timezone.get_current_timezone_name(),
         "nowMs": int(timezone.now().timestamp() * 1000),
     }

@@ -1,16 +1,19 @@
-"""The range picker as it comes from the server: what is chosen, for forms that work
-without a script. What a range means is decided by the script (range.js) alone.
+"""The range picker: what is chosen, for forms that work without a script, and what the
+script begins with. What an address means is decided here (ranges.py) alone.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
+from django.http import HttpRequest
 from django.utils import timezone as django_timezone
 from django.utils.translation import gettext, gettext_noop
+
+from . import ranges
 
 PRESETS = (
     ("5m", gettext_noop("5 min")),
@@ -23,11 +26,10 @@ PRESETS = (
 )
 USUAL, YOUNG = "15m", "5m"
 UNITS = {"m": 60, "h": 3_600, "d": 86_400}
+# What an address may say beside the range: see the pages' own views.
+KEPT = ("tab", "by", "m", "events", "kiosk")
+KEPT_CHARACTERS = 2_000
 SECONDS = {span: int(span[:-1]) * UNITS[span[-1]] for span, _label in PRESETS}
-# A local time, as its input makes it.
-_LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", re.ASCII)
-# What the script may understand: what is none of these it shows the usual range for.
-_MOMENT = re.compile(r"(now)?([ +-]\d{1,9}[smhdw])?|-?\d[\d.]*|\d{4}-\d\d.*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +38,39 @@ class Preset:
 
     value: str
     label: str
+    span_ms: int
     is_chosen: bool
 
 
-def presets(
-    query: Mapping[str, str], *, is_young: bool, usual: str = USUAL
-) -> list[Preset]:
-    """The buttons; without a good range in the address the usual one."""
-    start, end = query.get("from", ""), query.get("to", "now")
-    is_wrong = not (_MOMENT.fullmatch(start) and _MOMENT.fullmatch(end))
-    is_live = is_wrong or end == "now"
-    asked = start.removeprefix("now")
-    if is_wrong or (is_live and not asked):
-        asked = f"-{YOUNG if is_young else usual}"
-    return [
-        Preset(f"now-{span}", gettext(label), is_live and asked == f"-{span}")
-        for span, label in PRESETS
-    ]
+def shown_range(request: HttpRequest, usual: str = USUAL) -> dict[str, Any]:
+    """What a page with charts knows of its range: for its template, and under `range`
+    for its script. usual: the span where the address asks for none."""
+    now = django_timezone.now()
+    now_ms, usual_ms = int(now.timestamp() * 1000), SECONDS[usual] * 1000
+    zone = django_timezone.get_current_timezone()
+    view, problem = ranges.read(request.GET, now_ms, zone, usual_ms)
+    return {
+        "presets": [
+            Preset(f"now-{span}", gettext(label), ms, ms == view.span_ms)
+            for span, label in PRESETS
+            for ms in [SECONDS[span] * 1000]
+        ],
+        "dates": [_local(ms) for ms in view.edges(now_ms)],
+        "problem": problem,
+        "kept": kept(request.GET),
+        "range": {
+            "view": view.told(),
+            "problem": problem,
+            "usualMs": usual_ms,
+            "nowMs": now_ms,
+            "zone": django_timezone.get_current_timezone_name(),
+        },
+    }
+
+
+def kept(query: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What else the address says: another range leaves it as it is."""
+    return [(name, query[name][:KEPT_CHARACTERS]) for name in KEPT if query.get(name)]
 
 
 def span_since(age: timedelta | None) -> str:
@@ -65,26 +83,11 @@ def span_since(age: timedelta | None) -> str:
     return known[0] if known else PRESETS[-1][0]
 
 
-def dates(query: Mapping[str, str]) -> tuple[str, str]:
-    """The two local times of the form: those asked for, else the last hour."""
-    now = django_timezone.localtime().replace(microsecond=0, tzinfo=None)
-    start = now - timedelta(hours=1)
-    return (
-        _local(query.get("from", "")) or start.isoformat(),
-        _local(query.get("to", "")) or now.isoformat(),
-    )
-
-
-def _local(text: str) -> str:
-    """A moment of the address in the reader's zone, empty where it is none."""
-    if _LOCAL.fullmatch(text):
-        return text
+def _local(ms: int) -> str:
+    """A moment as the form has it: the reader's wall clock."""
+    moment = datetime.fromtimestamp(ms // 1000, timezone.utc)
     try:
-        moment = datetime.fromisoformat(text[:40].replace("Z", "+00:00"))
-        if moment.tzinfo is None:
-            return ""
-        # Through UTC: a local time at the edge of the calendar has no other side.
-        local = django_timezone.localtime(moment.astimezone(timezone.utc))
-    except (ValueError, OverflowError):
-        return ""
-    return local.replace(microsecond=0, tzinfo=None).isoformat()
+        local = django_timezone.localtime(moment)
+    except OverflowError:  # At the edge of the calendar.
+        local = moment
+    return local.replace(tzinfo=None).isoformat()

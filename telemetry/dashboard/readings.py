@@ -1,8 +1,9 @@
 """`/g/<slug>/readings.json`, `/d/<slug>/readings.json`: the history that charts show.
 
 GET with from and to (ms, UTC); points bounds what comes for each series; name and
-unit ask for one chart, device (and unit) for one of a device; width (ms) for buckets
-of a width that a chart has already.
+unit ask for one chart, device (and unit) for one of a device, of its metrics m; kind
+for one of two that are called the same; width (ms) for buckets of a width that a chart
+has already.
 See docs/topics/dashboard.md for the answer. What would make the hub read too much is
 refused: 413.
 """
@@ -38,7 +39,15 @@ MAX_POINTS_TOTAL = 200_000
 # Ten years, and what a page asks for beyond now.
 MAX_SPAN_MS = 3_660 * 86_400_000
 MIN_WIDTH_MS = 100
-CHOOSING = ("name", "unit", "device")
+CHOOSING = ("name", "unit", "device", "kind", "m")
+
+
+class Refused(Exception):
+    """The request cannot be answered: a sentence why, and the status that says so."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -56,11 +65,7 @@ class Range(msgspec.Struct, frozen=True):
 @gzip_page
 def group_readings(request: HttpRequest, slug: str) -> HttpResponse:
     """The readings of a group's numbers and booleans in a range, or their summaries."""
-    group = get_object_or_404(visible_groups(watcher(request)), slug=slug)
-    series = Series.objects.alive().filter(
-        device__groups=group, device__deleted_at=None
-    )
-    return _answer(request, series)
+    return _answer(request, series_of_group(request, slug))
 
 
 @require_safe
@@ -69,29 +74,57 @@ def group_readings(request: HttpRequest, slug: str) -> HttpResponse:
 @gzip_page
 def device_readings(request: HttpRequest, slug: str) -> HttpResponse:
     """The same of one device."""
+    return _answer(request, series_of_device(request, slug))
+
+
+def series_of_group(request: HttpRequest, slug: str) -> QuerySet[Series]:
+    """All of a group that whoever asks may see; else Http404."""
+    group = get_object_or_404(visible_groups(watcher(request)), slug=slug)
+    return Series.objects.alive().filter(device__groups=group, device__deleted_at=None)
+
+
+def series_of_device(request: HttpRequest, slug: str) -> QuerySet[Series]:
+    """All of a device that whoever asks may see; else Http404."""
     device = get_object_or_404(visible_devices(request.user), slug=slug)
-    return _answer(request, Series.objects.alive().filter(device=device))
+    return Series.objects.alive().filter(device=device)
 
 
 def _answer(request: HttpRequest, series: QuerySet[Series]) -> HttpResponse:
+    try:
+        kinds, answer = read_asked(request, series)
+    except Refused as refused:
+        headers = {"Retry-After": "5"} if refused.status == 503 else None
+        body = {"error": str(refused)}
+        return JsonResponse(body, status=refused.status, headers=headers)
+    return HttpResponse(
+        encode(answer, booleans(kinds)), content_type="application/json"
+    )
+
+
+def read_asked(
+    request: HttpRequest, series: QuerySet[Series]
+) -> tuple[dict[int, str], Answer]:
+    """What a request asks for: the kind of each series, and what was read.
+
+    Raises Refused.
+    """
     asked = _range(request)
     if isinstance(asked, str):
-        return JsonResponse({"error": asked}, status=400)
+        raise Refused(asked, 400)
     kinds = _kinds(request, series)
     most_series = MAX_POINTS_TOTAL // MIN_POINTS
     if len(kinds) > most_series:
-        return _too_many_series(most_series, len(kinds))
+        raise Refused(_too_many_series(most_series, len(kinds)), 413)
     try:
         with turns.turn():
-            answer = _read(request, asked, kinds)
+            return kinds, _read(request, asked, kinds)
     except TooMuch as error:
-        return JsonResponse({"error": str(error)}, status=413)
+        raise Refused(str(error), 413) from error
     except BadRange as error:
-        return JsonResponse({"error": str(error)}, status=400)
-    except turns.Busy:
-        return _busy()
-    body = encode(answer, _booleans(kinds))
-    return HttpResponse(body, content_type="application/json")
+        raise Refused(str(error), 400) from error
+    except turns.Busy as error:
+        text = _("expected an idle reader, but others are loading history: try again")
+        raise Refused(text, 503) from error
 
 
 def _read(request: HttpRequest, asked: Range, kinds: Mapping[int, str]) -> Answer:
@@ -106,11 +139,12 @@ def _read(request: HttpRequest, asked: Range, kinds: Mapping[int, str]) -> Answe
         width_us=asked.width_ms * 1000 or None,
         most_readings=int(conf.value("READ_READINGS")),
         # Means need none: without it they take half the time.
-        with_area=_booleans(kinds),
+        with_area=booleans(kinds),
     )
 
 
-def _booleans(kinds: Mapping[int, str]) -> set[int]:
+def booleans(kinds: Mapping[int, str]) -> set[int]:
+    """Those of the series that are booleans."""
     return {series for series, kind in kinds.items() if kind == Kind.BOOLEAN}
 
 
@@ -128,17 +162,16 @@ def _kinds(request: HttpRequest, series: QuerySet[Series]) -> dict[int, str]:
         series = series.filter(device__slug=request.GET["device"])
         if "unit" in request.GET:
             series = series.filter(unit=request.GET["unit"])
+    if "kind" in request.GET:
+        series = series.filter(kind=request.GET["kind"])
+    if "m" in request.GET:
+        series = series.filter(name__in=request.GET["m"].split(","))
     return dict(series.values_list("pk", "kind"))
 
 
-def _too_many_series(most: int, got: int) -> HttpResponse:
+def _too_many_series(most: int, got: int) -> str:
     text = _("expected at most %(most)d series, got %(got)d: choose one chart by name")
-    return JsonResponse({"error": text % {"most": most, "got": got}}, status=413)
-
-
-def _busy() -> HttpResponse:
-    text = _("expected an idle reader, but others are loading history: try again")
-    return JsonResponse({"error": text}, status=503, headers={"Retry-After": "5"})
+    return text % {"most": most, "got": got}
 
 
 def _range(request: HttpRequest) -> Range | str:

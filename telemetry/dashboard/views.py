@@ -28,13 +28,15 @@ def group(request: HttpRequest, slug: str) -> HttpResponse:
     """One group: readable as it comes, live with a script."""
     shown = get_object_or_404(visible_groups(watcher(request)), slug=slug)
     table = value_table(request, _alive(shown))
+    shown_range = picker.shown_range(
+        request, picker.YOUNG if table.is_young else picker.USUAL
+    )
     context = {
         "group": shown,
         "table": table,
         "now": timezone.now(),
-        "config": _config(request, shown, table),
-        "presets": picker.presets(request.GET, is_young=table.is_young),
-        "dates": picker.dates(request.GET),
+        **shown_range,
+        "config": {**_config(shown, table), **shown_range["range"]},
         **sending_addresses(),
     }
     return render(request, "telemetry/group.html", context)
@@ -44,9 +46,7 @@ def _alive(group: DeviceGroup) -> QuerySet[Device]:
     return Device.objects.alive().filter(groups=group)
 
 
-def _config(
-    request: HttpRequest, group: DeviceGroup, table: ValueTable
-) -> dict[str, object]:
+def _config(group: DeviceGroup, table: ValueTable) -> dict[str, object]:
     """What the page's script starts with.
 
     catalogue: [name, unit, label, kind, decimals] of each metric of the group.
@@ -57,9 +57,5 @@ def _config(
         "intervalMs": 100,
         "readings": reverse("readings", args=[group.slug]),
         "device": reverse("device", args=["-"])[:-1],
-        "login": reverse("login"),
-        "zone": timezone.get_current_timezone_name(),
         "catalogue": table.catalogue,
-        "isYoung": table.is_young,
-        "nowMs": int(timezone.now().timestamp() * 1000),
     }

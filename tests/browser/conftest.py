@@ -6,6 +6,7 @@ the async tests do not mix, and nothing here touches the ORM.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import time
@@ -77,10 +78,26 @@ class Hub:
 
 
 @pytest.fixture(scope="session")
-def set_up_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory with a database, static files and the admin "ada"."""
-    data_dir = tmp_path_factory.mktemp("hub") / "var"
-    data_dir.mkdir()
+def set_up_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A data directory with a database, static files and the admin "ada".
+
+    One for all workers: the others wait for the first.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared if worker_id == "master" else shared.parent
+    data_dir = shared / "hub" / "var"
+    with (shared / "hub.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not data_dir.is_dir():
+            _set_up(shared / "making")
+            (shared / "making").rename(data_dir.parent)
+    return data_dir
+
+
+def _set_up(folder: Path) -> None:
+    data_dir = folder / "var"
+    shutil.rmtree(folder, ignore_errors=True)
+    data_dir.mkdir(parents=True)
     for command in (
         ("migrate", "-v0"),
         ("collectstatic", "--noinput", "-v0"),
@@ -88,7 +105,6 @@ def set_up_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         done = manage(data_dir, *command, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
         assert done.returncode == 0, done.stdout + done.stderr
-    return data_dir
 
 
 @pytest.fixture
@@ -138,6 +154,16 @@ class Visitor:
                     f"{condition} within {seconds} s; {self.problems}; page: {text}"
                 )
             self.page.wait_for_timeout(50)
+
+    def until(
+        self, read: Callable[[], Any], expected: Any, seconds: float = 15
+    ) -> None:
+        """Until `read` gives what is expected, and still does a moment later."""
+        until = time.monotonic() + seconds
+        while read() != expected and time.monotonic() < until:
+            self.page.wait_for_timeout(50)
+        self.page.wait_for_timeout(200)
+        assert read() == expected
 
     def _holds(self, condition: str) -> bool:
         """Of a page that is just being loaded nothing holds yet."""

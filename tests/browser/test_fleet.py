@@ -220,6 +220,29 @@ def test_who_comes_with_another_metric_is_followed_and_goes_when_deleted(fleet, 
     assert visitor.problems == []
 
 
+def test_on_paper_there_are_all_rows_or_how_many_more_there_are(fleet, visit):
+    visitor = opened(visit, "/?q=north&sort=name")
+    page = visitor.page
+    for query, rows, more in (
+        ("north", 499, ""),
+        ("", 500, "500 more are not printed"),
+    ):
+        page.fill("#filter input[name=q]", query)
+        visitor.wait(f"{ROWS}.length === 60")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        page.emulate_media(media="print")
+        assert page.evaluate(f"{ROWS}.length") == rows
+        assert page.is_visible("#unprinted") == bool(more)
+        assert more in page.inner_text("main")
+        spacers = "[...document.querySelectorAll('.spacer')]"
+        assert page.evaluate(f"{spacers}.filter((one) => one.offsetHeight)") == []
+        page.emulate_media(media="screen")
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        visitor.wait(f"{ROWS}.length === 60")
+        assert page.is_hidden("#unprinted")
+    assert visitor.problems == []
+
+
 def test_a_dead_hub_is_not_taken_for_live(fleet, visit):
     visitor = opened(visit)
     fleet.process.kill()

@@ -9,6 +9,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from hub_project import bundles
+
 from .conftest import sign_in
 from .tour import PAGES
 
@@ -152,3 +154,31 @@ def test_a_phone_has_the_ways_at_the_bottom(look):
     page.tap(".menu-button")
     box = page.locator("#menu").bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= 360 and box["y"] > 0
+
+
+def test_no_name_that_is_shortened_in_the_bundles_is_the_browsers(look):
+    """Those of the hub and of the chart library: tests/test_bundles.py."""
+    visitor = look()
+    # On a page of the hub: a browser has more there than on an empty one.
+    known = visitor.page.evaluate(
+        """(names) => {
+          const [found, seen] = [new Set(), new Set()];
+          const walk = (thing, depth) => {
+            if (!thing || seen.has(thing) || depth > 3) return;
+            seen.add(thing);
+            for (const name of Object.getOwnPropertyNames(thing)) {
+              found.add(name);
+              let value = null;
+              try { value = thing[name]; } catch {}
+              if (typeof value === 'function' || typeof value === 'object') {
+                walk(value, depth + 1);
+              }
+            }
+            walk(Object.getPrototypeOf(thing), depth);
+          };
+          walk(window, 0);
+          return names.filter((name) => found.has(name));
+        }""",
+        bundles.own_names(),
+    )
+    assert known == []

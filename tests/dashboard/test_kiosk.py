@@ -141,7 +141,7 @@ class TestTheScreen:
         page = screen.get(START)
         assert page.status_code == 200
         text = page.content.decode()
-        assert "Plant A" in text and "is-kiosk" in text and "js/kiosk.js" in text
+        assert "Plant A" in text and "is-kiosk" in text and "hub-kiosk" in text
         assert 'data-mode="link"' in text
         assert "Sign out" not in text and "kiosk-form" not in text
         assert screen.get(READINGS).status_code == 200
@@ -230,9 +230,9 @@ class TestPeople:
     def test_may_show_a_group_without_its_frame(self, people, plant, sign_in):
         bob = sign_in(people.bob)
         page = bob.get(START).content.decode()
-        assert 'data-mode="person"' in page and "js/kiosk.js" in page
+        assert 'data-mode="person"' in page and "hub-kiosk" in page
         assert bob.get("/kiosk.json").json()["groups"] == ["plant"]
-        assert "js/kiosk.js" not in bob.get("/g/plant").content.decode()
+        assert "hub-kiosk" not in bob.get("/g/plant").content.decode()
 
     def test_who_are_not_signed_in_are_asked_to_be(self, client, plant):
         assert client.get(START)["Location"].startswith("/login")

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import zoneinfo
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.test import RequestFactory
 from django.utils import timezone
 
-from telemetry.dashboard.picker import PRESETS, dates, presets, span_since
+from telemetry.dashboard.picker import PRESETS, YOUNG, shown_range, span_since
 
 
-def chosen(query: dict[str, str], *, is_young: bool = False) -> list[str]:
-    return [each.value for each in presets(query, is_young=is_young) if each.is_chosen]
+def shown(query: dict[str, str], usual: str = "15m") -> dict[str, Any]:
+    return shown_range(RequestFactory().get("/g/plant", query), usual)
+
+
+def chosen(query: dict[str, str], usual: str = "15m") -> list[str]:
+    return [each.value for each in shown(query, usual)["presets"] if each.is_chosen]
 
 
 @pytest.mark.parametrize(
@@ -22,6 +28,7 @@ def chosen(query: dict[str, str], *, is_young: bool = False) -> list[str]:
         ({"from": "now-6h"}, ["now-6h"]),
         ({"from": "-5m"}, ["now-5m"]),
         ({"from": "now-24h", "to": "now"}, ["now-24h"]),
+        ({"from": "now-1d"}, ["now-24h"]),
         ({"from": "now-24h", "to": "now-1h"}, []),
         ({"from": "now-9h"}, []),
         ({"from": "<script>"}, ["now-15m"]),
@@ -35,8 +42,20 @@ def test_the_button_of_the_address_is_pressed(query, found):
 
 
 def test_a_young_group_begins_with_its_shortest_span():
-    assert chosen({}, is_young=True) == ["now-5m"]
-    assert len(presets({}, is_young=True)) == len(PRESETS)
+    assert chosen({}, YOUNG) == ["now-5m"]
+    assert len(shown({}, YOUNG)["presets"]) == len(PRESETS)
+
+
+def test_the_script_begins_with_what_the_page_says():
+    told = shown({"from": "banana"}, "1h")["range"]
+    assert told["view"] == {"spanMs": told["usualMs"]} == {"spanMs": 3_600_000}
+    assert "“banana” is no time" in told["problem"]
+    assert shown({"from": "now-6h"})["problem"] == ""
+
+
+def test_another_range_keeps_what_else_the_address_says():
+    asked = {"from": "now-6h", "by": "device", "m": "temp,hum", "tab": "", "x": "1"}
+    assert shown(asked)["kept"] == [("by", "device"), ("m", "temp,hum")]
 
 
 @pytest.mark.parametrize(
@@ -59,25 +78,25 @@ def test_the_usual_span_shows_the_end_of_what_was_sent(minutes, span):
 @pytest.mark.parametrize(
     ("text", "local"),
     [
-        ("2026-11-22T14:03:05Z", "2026-11-22T15:03:05"),
-        ("2026-11-22T14:03:05.250Z", "2026-11-22T15:03:05"),
-        ("2026-11-22T14:03", "2026-11-22T14:03"),
-        ("2026-07-22T14:03:00+02:00", "2026-07-22T14:03:00"),
+        ("2025-11-22T14:03:05Z", "2025-11-22T15:03:05"),
+        ("2025-11-22T14:03:05.250Z", "2025-11-22T15:03:05"),
+        ("2025-11-22T14:03", "2025-11-22T14:03:00"),
+        ("2025-07-22T14:03:00+02:00", "2025-07-22T14:03:00"),
     ],
 )
 def test_dates_are_those_of_the_readers_wall_clock(text, local):
     with timezone.override(zoneinfo.ZoneInfo("Europe/Berlin")):
-        assert dates({"from": text})[0] == local
+        assert shown({"from": text})["dates"][0] == local
 
 
 @pytest.mark.parametrize("text", ["", "now-6h", "banana", "9" * 400, "٢٠٢٦", "-1"])
-def test_what_is_no_date_is_the_last_hour(text):
-    start, end = dates({"from": text, "to": text})
+def test_whatever_is_asked_for_there_are_two_dates(text):
+    start, end = shown({"from": text, "to": text})["dates"]
     assert len(start) == len(end) == 19
     assert start < end
 
 
 def test_the_edges_of_the_calendar_are_no_error():
     with timezone.override(zoneinfo.ZoneInfo("America/New_York")):
-        assert dates({"from": "0001-01-01T00:00:00Z"})
-        assert dates({"from": "9999-12-31T23:59:59-23:59"})
+        for text in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "0"):
+            assert shown({"from": text, "to": text})["dates"]

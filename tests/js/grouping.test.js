@@ -35,7 +35,7 @@ test("by device there is one display for each unit and kind, its lines are the m
     ["A", "°C", "number"], ["A", "W", "number"], ["A", "", "boolean"], ["B", "°C", "number"],
   ]);
   assert.deepEqual(found[0].lines.map((one) => [one.id, one.device]), [[2, "Temperature"], [3, "return"]]);
-  assert.deepEqual(found[0].query, { device: "a", unit: "°C" });
+  assert.deepEqual(found[0].query, { device: "a", unit: "°C", m: "temp,return" });
 });
 
 test("a metric has the same colour in the charts of all devices", () => {

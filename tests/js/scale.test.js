@@ -97,6 +97,18 @@ test("a device keeps its hue whatever order it is named in", () => {
   assert.deepEqual(assignStyles(slugs), assignStyles([...slugs].reverse()));
 });
 
+test("a device has one hue alone and among others, unless a fourth wants it too", () => {
+  const slugs = ["boiler", "fan", "pump-1", "pump-2", "pump-7", "cold-room", "meter-13", "a", "b", "c"];
+  const wanted = new Map(slugs.map((slug) => [slug, assignStyles([slug]).get(slug).hue]));
+  const together = assignStyles(slugs);
+  for (const hue of new Set(wanted.values())) {
+    const same = slugs.filter((slug) => wanted.get(slug) === hue);
+    assert.ok(same.length <= 3, "the example has too many of one hue");
+    for (const slug of same) assert.equal(together.get(slug).hue, hue);
+  }
+  assert.equal(wanted.get("pump-1"), wanted.get("pump-7"));
+});
+
 test("more devices than styles is still an answer", () => {
   const slugs = Array.from({ length: 40 }, (_, at) => `d${at}`);
   for (const { hue, dash } of assignStyles(slugs).values()) assert.ok(hue >= 1 && hue <= 6 && dash <= 2);

@@ -12,7 +12,6 @@ import { marksText, NO_MARKS } from "./marks.js";
 import { DASHES, MOST_LINES } from "./palette.js";
 import { makePlot } from "./plot.js";
 import { edges, isLive } from "./range.js";
-import { listOfBand } from "./readings_list.js";
 import { niceStep } from "./scale.js";
 import { nearestPlace } from "./steps.js";
 
@@ -116,7 +115,7 @@ class HubChart extends LoadedFigure {
     });
     if (this.keyedS !== null) this.pointAtTime(this.keyedS);
     this.isDirty = false;
-    if (this.freshMs && this.isNow()) this.page.delays?.note(nowMs - this.freshMs);
+    if (this.freshMs && this.isNow()) this.page.delays.note(nowMs - this.freshMs, nowMs);
     this.freshMs = null;
     if (nowMs - this.legendMs >= LEGEND_GAP_MS || nowMs < this.legendMs) this.writeReadout(nowMs);
   }
@@ -296,10 +295,6 @@ class HubChart extends LoadedFigure {
   }
 
   // --- what can be taken away -------------------------------------------------------
-
-  async list() {
-    return this.isBand ? listOfBand(this.grid.columns, this.shownEdges()) : super.list();
-  }
 
   picture() {
     const legend = this.isBand

@@ -1,8 +1,7 @@
 // A chart by keyboard: its plot takes the focus, arrows move the cursor from reading to
 // reading, and what is there is said once the cursor rests.
 
-import { setText } from "./dom.js";
-import { gettext } from "./i18n.js";
+import { byId, setText } from "./dom.js";
 import { stepFrom } from "./steps.js";
 
 const REST_MS = 300;
@@ -15,15 +14,16 @@ export function bindKeys(host, chart, title) {
   host.tabIndex = 0;
   // Not "img": in one, screen readers keep the arrows for themselves.
   host.setAttribute("role", "application");
-  host.setAttribute("aria-roledescription", gettext("chart"));
+  const { role, keys } = byId("charts").dataset;
+  host.setAttribute("aria-roledescription", role);
   host.setAttribute("aria-label", title);
-  host.setAttribute("aria-description", gettext("Arrow keys move from reading to reading, Home and End to the first and the last, plus and minus change the range."));
+  host.setAttribute("aria-description", keys);
   host.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !press(chart, event.key)) return;
     event.preventDefault();
     event.stopPropagation();
     clearTimeout(chart.resting);
-    chart.resting = setTimeout(() => setText(document.getElementById("speak"), chart.spoken()), REST_MS);
+    chart.resting = setTimeout(() => setText(byId("speak"), chart.spoken()), REST_MS);
   });
   host.addEventListener("blur", () => {
     clearTimeout(chart.resting);

@@ -1,19 +1,16 @@
 // How many devices are in each state; each chip filters the table.
 
-import { icon, make, setText } from "./dom.js";
+import { icon, make, press, setText } from "./dom.js";
 import { fill, ngettext } from "./i18n.js";
 import { countStates, STATES } from "./presence.js";
+import { speak } from "./speak.js";
 import { countWord } from "./words.js";
 
-const SPOKEN_GAP_MS = 10_000;
-
 export class Chips {
-  // spoken: a polite live region; onFilter: told of a state, or null for all.
-  constructor(element, spoken, onFilter) {
-    Object.assign(this, { element, spoken, onFilter });
+  // onFilter: told of a state, or null for all.
+  constructor(element, onFilter) {
+    Object.assign(this, { element, onFilter });
     this.filter = null;
-    this.spokenMs = 0;
-    this.spokenOffline = null;
     this.chips = new Map(STATES.map((state) => [state, this.makeChip(state)]));
   }
 
@@ -27,11 +24,11 @@ export class Chips {
 
   choose(state) {
     this.filter = this.filter === state ? null : state;
-    for (const [name, { button }] of this.chips) button.setAttribute("aria-pressed", String(name === this.filter));
+    for (const [name, { button }] of this.chips) press(button, name === this.filter);
     this.onFilter(this.filter);
   }
 
-  render(states, isStale, nowMs) {
+  render(states, isStale) {
     const counts = countStates(states);
     for (const [state, chip] of this.chips) {
       chip.button.hidden = !counts[state] && state !== "live" && state !== this.filter;
@@ -44,18 +41,13 @@ export class Chips {
         chip.mark = mark;
       }
     }
-    if (!isStale) this.speak(counts.offline, nowMs);
-  }
-
-  speak(offline, nowMs) {
-    if (this.spokenOffline === null) this.spokenOffline = offline;
-    if (nowMs - this.spokenMs < SPOKEN_GAP_MS || offline === this.spokenOffline) return;
-    const more = offline - this.spokenOffline;
+    if (isStale) return;
+    const more = counts.offline - (this.offline ?? counts.offline);
+    this.offline = counts.offline;
+    if (!more) return;
     const text = more > 0
       ? ngettext("%(n)s device went offline", "%(n)s devices went offline", more)
       : ngettext("%(n)s device is no longer offline", "%(n)s devices are no longer offline", -more);
-    setText(this.spoken, fill(text, { n: Math.abs(more) }));
-    this.spokenMs = nowMs;
-    this.spokenOffline = offline;
+    speak(fill(text, { n: Math.abs(more) }));
   }
 }

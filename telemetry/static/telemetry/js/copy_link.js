@@ -1,10 +1,10 @@
 // “Copy link”: relative, so that it goes on with the time, or frozen to what is shown now.
 
 import { write } from "./clipboard.js";
-import { setText } from "./dom.js";
+import { byId, setText } from "./dom.js";
 import { closeOutside } from "./fold.js";
-import { gettext } from "./i18n.js";
 import { frozen, isLive, writeRange } from "./range.js";
+import { speak } from "./speak.js";
 
 const SAID_MS = 2_500;
 
@@ -12,19 +12,18 @@ export class CopyLink {
   // view(): what is shown.
   constructor(view, hubNow) {
     Object.assign(this, { view, hubNow });
-    this.element = document.getElementById("copy");
+    this.element = byId("copy");
     this.summary = this.element.querySelector("summary");
     this.word = this.summary.textContent;
-    this.said = document.getElementById("speak");
     closeOutside(this.element);
-    document.getElementById("copy-relative").addEventListener("click", () => this.copy());
-    document.getElementById("copy-frozen").addEventListener("click", () => this.copy(true));
+    byId("copy-relative").addEventListener("click", () => this.copy());
+    byId("copy-frozen").addEventListener("click", () => this.copy(true));
     this.element.hidden = false;
   }
 
   // A range that stands still has one link only.
   show(view) {
-    document.getElementById("copy-relative").hidden = !isLive(view);
+    byId("copy-relative").hidden = !isLive(view);
   }
 
   async copy(isFrozen = false) {
@@ -32,13 +31,13 @@ export class CopyLink {
     const shown = isFrozen ? frozen(view, this.hubNow()) : view;
     const isDone = await write(location.origin + location.pathname + writeRange(shown, location.search));
     this.element.open = false;
-    this.say(isDone ? gettext("Link copied") : gettext("Copying is not allowed here: the address bar has the link"));
+    this.say(this.element.dataset[isDone ? "done" : "refused"]);
   }
 
   say(text) {
     setText(this.summary, text);
-    setText(this.said, text);
+    speak(text);
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => { setText(this.summary, this.word); setText(this.said, ""); }, SAID_MS);
+    this.timer = setTimeout(() => setText(this.summary, this.word), SAID_MS);
   }
 }

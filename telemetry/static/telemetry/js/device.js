@@ -3,9 +3,9 @@
 import { icon, setText } from "./dom.js";
 import { formatClock } from "./format.js";
 import { fill, gettext, ngettext } from "./i18n.js";
-import { EventList, QualityPanel } from "./link_panels.js";
 import { byId, LivePage, readConfig } from "./live_page.js";
-import { Panel } from "./panel.js";
+import { Part } from "./part.js";
+import { speak } from "./speak.js";
 import { Tiles } from "./tiles.js";
 import { stateWord } from "./words.js";
 
@@ -13,8 +13,8 @@ import { stateWord } from "./words.js";
 const TILES_MS = 250;
 // So many charts are in the first part (device.css); the others are in the history.
 const FEW_CHARTS = 2;
-const CHANGES_MS = 3_600_000;
-const SPOKEN_GAP_MS = 10_000;
+const EVENTS_MS = 10_000;
+const QUALITY_MS = 30_000;
 
 class DevicePage extends LivePage {
   constructor(config) {
@@ -22,13 +22,10 @@ class DevicePage extends LivePage {
     this.parts = byId("parts");
     this.tabs = [...byId("tabs").querySelectorAll("a")];
     this.tiles = new Tiles(byId("tiles"), this.watch);
-    this.changes = new Panel(byId("values"), config.changes, CHANGES_MS);
-    this.changes.take = (answer) => this.tiles.learn(answer);
-    this.events = new EventList(byId("events"), config.events, {
-      zone: config.zone, hubNow: () => this.watch.hubNow(), first: config.firstEvents,
-    });
-    this.quality = new QualityPanel(byId("connection"), config.quality);
-    this.spoken = { state: null, ms: -Infinity };
+    this.changes = new Part(byId("values"));
+    this.changes.take = (text) => this.tiles.learn(JSON.parse(text));
+    this.events = new Part(byId("events"), EVENTS_MS);
+    this.quality = new Part(byId("connection"), QUALITY_MS);
   }
 
   start() {
@@ -51,7 +48,7 @@ class DevicePage extends LivePage {
   goTo(name) {
     const query = new URLSearchParams(location.search);
     query.set("tab", name);
-    if (name !== this.parts.dataset.tab) history.pushState(null, "", `?${query}`);
+    if (name !== this.parts.dataset.tab) history.pushState(history.state, "", `?${query}`);
     this.show();
   }
 
@@ -95,7 +92,7 @@ class DevicePage extends LivePage {
   rendered(nowMs, { isStale }) {
     const { device } = this;
     if (!device) return;
-    this.writeState(device, nowMs, isStale);
+    this.writeState(device, isStale);
     // It has come, or gone: that is an event.
     if (this.changedMs !== undefined && this.changedMs !== device.changedMs) this.events.soon();
     this.changedMs = device.changedMs;
@@ -110,16 +107,21 @@ class DevicePage extends LivePage {
     if (!this.watch.held && this.fresh.isStale) this.writeStale(this.config.state);
   }
 
-  writeState(device, nowMs, isStale) {
+  writeState(device, isStale) {
     const state = this.watch.stateOf(device.slug);
     setText(byId("device-name"), device.name);
-    if (isStale) return this.writeStale(state);
+    if (isStale) {
+      this.writeStale(state);
+      return;
+    }
     this.mark(state);
     const [word, rest] = byId("sentence").children;
     const sentence = this.watch.evidenceOf(device);
     setText(word, stateWord(state));
     setText(rest, sentence.startsWith(stateWord(state)) ? sentence.slice(stateWord(state).length) : `. ${sentence}`);
-    return this.speak(state, nowMs);
+    // Read out when it changes, not each second.
+    if (this.said && this.said !== state) speak(stateWord(state), "state");
+    this.said = state;
   }
 
   writeStale(state) {
@@ -136,15 +138,6 @@ class DevicePage extends LivePage {
     byId("state-icon").className = `state state-${name}`;
     byId("state-icon").replaceChildren(icon(name));
   }
-
-  // Read out when it changes, not each second.
-  speak(state, nowMs) {
-    const { spoken } = this;
-    const isFirst = spoken.state === null;
-    if (state === spoken.state || nowMs - spoken.ms < SPOKEN_GAP_MS) return;
-    this.spoken = { state, ms: nowMs };
-    if (!isFirst) setText(byId("speak"), stateWord(state));
-  }
 }
 
-new DevicePage(readConfig()).start();
+if (byId("parts")) new DevicePage(readConfig()).start();

@@ -2,6 +2,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+export const byId = (id) => document.getElementById(id);
+
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -44,4 +46,9 @@ export function swatch({ hue, dash }, dashes) {
 // Set a text only where it differs: nothing else makes the browser lay out again.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
+}
+
+// A button that is on or off.
+export function press(button, isOn) {
+  button.setAttribute("aria-pressed", isOn);
 }

@@ -1,75 +1,64 @@
-// What one can take away of a display: its readings as a table or a file, its picture.
+// What one can take away of a display: its readings as a table or a file, both of the
+// hub's making, and its picture.
 
-import { icon, make } from "./dom.js";
+import { byId, make } from "./dom.js";
 import { closeOutside } from "./fold.js";
+import { formatMoment } from "./format.js";
 import { fill, gettext } from "./i18n.js";
-import { edges } from "./range.js";
+import { Part } from "./part.js";
 import { compose } from "./picture.js";
-import { csvOf, fileName, rangeText } from "./readings_list.js";
-import { ReadingsTable } from "./readings_table.js";
+import { isLive } from "./range.js";
 
 export class FigureMenu {
-  // figure offers: spec, page, body, list(), picture(), cellText(), shownEdges().
+  // figure offers: spec, page, body, picture(), shown(), shownEdges().
   constructor(figure) {
     this.figure = figure;
-    this.table = null;
-    this.toggle = this.button(gettext("View as table"), () => this.toggleTable());
-    this.toggle.setAttribute("aria-expanded", "false");
-    const name = fill(gettext("More of %(title)s"), { title: figure.spec.title });
-    this.element = make(
-      "details", { class: "figure-menu" }, make("summary", { "aria-label": name, title: gettext("Table, CSV, picture") }, icon("more")),
-      make("div", { class: "fold" }, this.toggle,
-        this.button(gettext("Save as CSV"), () => this.saveCsv()),
-        this.button(gettext("Save as PNG"), () => this.savePng())),
-    );
+    this.element = byId("figure-menu").content.firstElementChild.cloneNode(true);
+    const [summary, { children: [toggle, file, picture] }] = this.element.children;
+    summary.setAttribute("aria-label", fill(gettext("More of %(title)s"), { title: figure.spec.title }));
+    this.element.addEventListener("click", ({ target }) => {
+      if (!target.matches(".fold > *")) return;
+      this.element.open = false;
+      summary.focus();
+      if (target === toggle) this.toggleTable(toggle);
+      else if (target === file) file.href = this.address("csv");
+      else if (target === picture) this.savePng();
+    });
     closeOutside(this.element);
   }
 
-  button(text, act) {
-    const button = make("button", { type: "button" }, text);
-    button.addEventListener("click", () => {
-      this.element.open = false;
-      this.element.querySelector("summary").focus();
-      act();
-    });
-    return button;
+  // Where the hub has what is shown in another form.
+  address(form) {
+    const { figure } = this;
+    const { page, spec } = figure;
+    return page.history.address({
+      ...figure.shown(), kind: spec.kind, title: spec.title, ...(isLive(page.view) ? { live: 1 } : {}),
+    }, form);
   }
 
-  toggleTable() {
-    const { figure } = this;
-    const isOpen = this.table === null;
-    this.table?.element.remove();
-    this.table = isOpen ? new ReadingsTable(figure) : null;
-    this.toggle.setAttribute("aria-expanded", String(isOpen));
-    this.toggle.textContent = isOpen ? gettext("Hide the table") : gettext("View as table");
-    if (!isOpen) return;
-    figure.body.after(this.table.element);
-    this.table.load();
-  }
-
-  async saveCsv() {
-    const { figure } = this;
-    const range = figure.shownEdges();
-    try {
-      const list = await figure.list();
-      // With a mark of its coding, for who opens it in a spreadsheet.
-      save(new Blob(["\ufeff", csvOf(list, figure.spec)], { type: "text/csv;charset=utf-8" }), this.name(range, "csv"));
-    } catch (error) {
-      figure.message(error.reason ?? gettext("History could not be loaded."));
-    }
+  toggleTable(toggle) {
+    const { table } = this;
+    this.table = null;
+    toggle.setAttribute("aria-expanded", !table);
+    [toggle.textContent, toggle.dataset.other] = [toggle.dataset.other, toggle.textContent];
+    if (table) return table.remove();
+    this.table = make(
+      "div", { class: "readings" },
+      make("div", { class: "part-body", tabindex: "-1", "data-url": this.address("html") }, gettext("loading…")),
+      make("p", { class: "panel-problem", role: "status", hidden: "" }),
+    );
+    this.figure.body.after(this.table);
+    return new Part(this.table).refresh();
   }
 
   savePng() {
     const { figure } = this;
-    figure.draw(figure.page.drawnNow());
-    const range = figure.shownEdges();
-    const note = [rangeText(range, figure.page.zone), figure.page.zone, figure.note.textContent].filter(Boolean).join(" · ");
-    compose({ note, ...figure.picture() }).toBlob((blob) => save(blob, this.name(range, "png")), "image/png");
-  }
-
-  name(range, ending) {
-    const { page, spec } = this.figure;
-    return fileName([page.group.replace(/^device:/, ""), spec.title], range, ending);
+    const { page, spec } = figure;
+    figure.draw(page.drawnNow());
+    const [from, to] = figure.shownEdges().map((ms) => formatMoment(Math.round(ms / 1000) * 1000, page.zone));
+    const note = [`${from} – ${to}`, page.zone, figure.note.textContent].filter(Boolean).join(" · ");
+    const name = [page.group.replace(/^device:/, ""), spec.title, from, to].join(" ").replaceAll(/[^\p{L}\p{N}]+/gu, "-");
+    compose({ note, ...figure.picture() }).toBlob((blob) => save(blob, `${name}.png`), "image/png");
   }
 }
 

@@ -1,19 +1,18 @@
 // The fleet page: puts the pieces together. What is shown is decided by fleet_rows.js,
 // what is known by fleet_model.js.
 
-import "./main.js";
-import "./link.js";
-import { icon, setText } from "./dom.js";
+import { writeLink } from "./link.js";
+import { byId, icon, setText } from "./dom.js";
 import { Fleet, metricsOf } from "./fleet_model.js";
 import { countMoves, nextSort, readView, select, SORTS, writeView } from "./fleet_rows.js";
-import { FleetTable } from "./fleet_table.js";
+import { FleetTable, MOST_PRINTED } from "./fleet_table.js";
 import { FleetTiles } from "./fleet_tiles.js";
 import { formatClock, formatValue } from "./format.js";
 import { freshness } from "./freshness.js";
 import { fill, gettext, ngettext } from "./i18n.js";
 import { countStates } from "./presence.js";
 import { bind } from "./shortcuts.js";
-import { LiveSocket } from "./socket.js";
+import { LiveSocket, socketUrl } from "./socket.js";
 import { speak } from "./speak.js";
 import { Store } from "./store.js";
 import { Traces } from "./traces.js";
@@ -28,13 +27,10 @@ const MOST_GROUPS = 64; // what one socket follows
 const AGAIN_MS = 30_000;
 const SOON_MS = 2_000;
 
-const byId = (id) => document.getElementById(id);
-
 class FleetPage {
   constructor(config) {
     this.config = config;
     this.zone = config.zone;
-    this.login = config.login;
     this.oldMs = AGAIN_MS + 15_000;
     this.view = readView(location.search);
     this.fleet = new Fleet();
@@ -43,12 +39,11 @@ class FleetPage {
     this.pausedMs = null;
     this.lostMs = null;
     this.inks = new Map();
-    this.startedMs = Date.now();
     this.store = new Store();
-    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    this.socket = new LiveSocket({ url: `${scheme}//${location.host}${config.live}`, groups: [], store: this.store, intervalMs: INTERVAL_MS });
+    this.socket = new LiveSocket({ url: socketUrl(config.live), groups: [], store: this.store, intervalMs: INTERVAL_MS });
     // Until the hub itself says what time it is.
-    this.socket.offsetMs = config.nowMs - Date.now();
+    this.startedMs = this.socket.clock();
+    this.socket.offsetMs = config.nowMs - this.startedMs;
     this.traces = new Traces({ url: config.traces, onLoad: () => this.redraw() });
     this.table = new FleetTable(byId("fleet-table"), this);
     this.tiles = new FleetTiles(byId("tiles"), this);
@@ -64,6 +59,8 @@ class FleetPage {
     addEventListener("online", () => this.socket.retryNow());
     addEventListener("scroll", () => this.redraw(), { passive: true });
     addEventListener("resize", () => { this.table.measure(); this.redraw(); });
+    addEventListener("beforeprint", () => this.print(true));
+    addEventListener("afterprint", () => this.print(false));
     addEventListener("popstate", () => this.choose(readView(location.search), null));
     this.listen();
     this.load();
@@ -326,6 +323,15 @@ class FleetPage {
     (isTiles ? this.tiles : this.table).render(this.hubNow(), this.isPast());
   }
 
+  // On paper there is nothing to scroll: all rows, or the first and how many more.
+  print(isPrinted) {
+    this.table.isPrinted = isPrinted;
+    const more = this.order.length - MOST_PRINTED;
+    byId("unprinted").hidden = !isPrinted || more <= 0;
+    setText(byId("unprinted"), fill(gettext("%(n)s more are not printed: a filter prints fewer."), { n: more.toLocaleString() }));
+    this.render();
+  }
+
   // Filters, order and view as they are chosen, and where their links lead to.
   writeView() {
     const { view } = this;
@@ -391,11 +397,8 @@ class FleetPage {
 
   // The header's link, and of when all this is.
   writeFrame() {
-    const { isLive, isStale, fromMs } = this.fresh;
-    const latency = this.socket.latencyMs;
-    const ms = latency === null ? "" : ` · ${fill(gettext("%(n)s ms"), { n: latency < 1 ? "<1" : Math.round(latency) })}`;
-    if (isLive) setText(byId("link-text"), `${gettext("Connected")}${ms}`);
-    else if (isStale) setText(byId("link-text"), gettext("Not connected"));
+    const { isStale, fromMs } = this.fresh;
+    writeLink(this.fresh, this.socket.latencyMs);
     const all = this.fleet.rows.length;
     const count = fill(ngettext("%(n)s device", "%(n)s devices", all), { n: all.toLocaleString() });
     const knownMs = this.pausedMs ?? (isStale ? fromMs : null);
@@ -416,4 +419,4 @@ function onLink(host, act) {
   });
 }
 
-new FleetPage(JSON.parse(byId("page-config").textContent)).start();
+if (byId("fleet-table")) new FleetPage(JSON.parse(byId("page-config").textContent)).start();

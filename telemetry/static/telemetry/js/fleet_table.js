@@ -1,7 +1,7 @@
 // The table of a fleet: the rows around what is in sight, each patched in place. A row
 // of the page belongs to a place in the order, so that nothing jumps when that changes.
 
-import { icon, make, setText } from "./dom.js";
+import { icon, make, nameOf, setText } from "./dom.js";
 import { evidence } from "./evidence.js";
 import { windowOf } from "./fleet_rows.js";
 import { formatAgo, formatDateTime } from "./format.js";
@@ -12,6 +12,7 @@ import { stateWord } from "./words.js";
 
 // Fewer rows than there are out of sight on either side.
 const LEAP_ROWS = 8;
+export const MOST_PRINTED = 500;
 
 export class FleetTable {
   // page: {config, fleet, traces, format(cell, column), ink(name)}.
@@ -61,7 +62,7 @@ export class FleetTable {
 
   // The rows around what is in sight are in the page, at their places.
   place() {
-    const [from, to] = windowOf({
+    const [from, to] = this.isPrinted ? [0, Math.min(MOST_PRINTED, this.shown.length)] : windowOf({
       topPx: -this.topPx(),
       viewPx: innerHeight,
       rowPx: this.rowPx,
@@ -149,7 +150,7 @@ export class FleetTable {
     slot.link.href = config.device + encodeURIComponent(row.slug);
     const [group] = row.groups;
     const more = row.groups.length > 1 ? ` +${row.groups.length - 1}` : "";
-    slot.group.replaceChildren(...(group ? [make("a", { href: config.group + encodeURIComponent(group.slug) }, group.name), more] : []));
+    slot.group.replaceChildren(...(group ? [make("a", { href: config.group + encodeURIComponent(group.slug) }, nameOf(group.name)), more] : []));
   }
 
   // What one reads on pointing at it; no more often than one can.
@@ -163,6 +164,8 @@ export class FleetTable {
   }
 
   draw(slot, row, nowMs, isThen) {
+    // Measured one by one, a thousand of them would take seconds.
+    if (this.isPrinted) return;
     const id = row.cells[0]?.id;
     if (id === undefined) {
       if (slot.drawn !== "") drawTrace(slot.canvas, null, {});

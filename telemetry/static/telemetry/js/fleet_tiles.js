@@ -1,7 +1,7 @@
 // A fleet as tiles: one canvas for all, and one cell of a grid that the keyboard moves.
 // A state is a shape as well as a colour.
 
-import { make, setText } from "./dom.js";
+import { make, nameOf } from "./dom.js";
 import { formatAgo } from "./format.js";
 import { fill, gettext } from "./i18n.js";
 import { stateWord } from "./words.js";
@@ -38,7 +38,7 @@ export class FleetTiles {
     element.replaceChildren(this.line, this.grid);
     this.shown = [];
     this.at = 0;
-    this.isPointed = false;
+    this.pointed = null; // place
     this.grid.addEventListener("keydown", (event) => this.press(event));
     this.grid.addEventListener("focus", () => this.point(this.at));
     this.grid.addEventListener("blur", () => this.point(null));
@@ -84,7 +84,7 @@ export class FleetTiles {
       pen.fillStyle = pen.strokeStyle = inks[state];
       drawTile(pen, state, x + 2, y + 2, this.px - 4);
     });
-    if (this.pointed === undefined || this.pointed === null || !this.shown[this.pointed]) return;
+    if (!this.shown[this.pointed]) return;
     const [x, y] = [this.pointed % this.columns * this.px, Math.floor(this.pointed / this.columns) * this.px];
     pen.strokeStyle = this.page.ink("--accent");
     pen.lineWidth = 2;
@@ -95,19 +95,19 @@ export class FleetTiles {
   say(nowMs, isPast) {
     const at = this.pointed ?? this.at;
     const row = this.shown[at];
-    const text = row ? this.describe(row, nowMs, isPast) : "";
-    setText(this.line, this.pointed === null || this.pointed === undefined ? gettext("Point at a tile, or use the arrow keys.") : text);
+    const parts = row ? this.describe(row, nowMs, isPast) : [];
+    write(this.line, this.pointed === null ? [gettext("Point at a tile, or use the arrow keys.")] : parts);
     if (document.activeElement !== this.grid) return;
     this.row.setAttribute("aria-rowindex", Math.floor(at / this.columns) + 1);
     this.cell.setAttribute("aria-colindex", at % this.columns + 1);
-    if (this.said !== `${row?.slug} ${row?.state}`) setText(this.cell, text);
+    if (this.said !== `${row?.slug} ${row?.state}`) write(this.cell, parts);
     this.said = `${row?.slug} ${row?.state}`;
   }
 
   describe(row, nowMs, isPast) {
     const values = row.cells.map((cell, at) => (cell ? `${this.page.fleet.columns[at].title} ${this.page.format(cell, at)} ${cell.unit}`.trim() : ""));
     const age = row.lastReadingMs === null ? gettext("no reading yet") : fill(gettext("last reading %(ago)s"), { ago: formatAgo(nowMs - row.lastReadingMs) });
-    return [row.name, stateWord(row.state, isPast), ...values, age].filter(Boolean).join(" · ");
+    return [row.name, stateWord(row.state, isPast), ...values, age].filter(Boolean);
   }
 
   placeOf(event) {
@@ -139,6 +139,12 @@ export class FleetTiles {
     const row = at === null ? null : this.shown[at];
     if (row) location.assign(this.page.config.device + encodeURIComponent(row.slug));
   }
+}
+
+// Each part by itself: a name that is written from right to left turns no other round.
+function write(host, parts) {
+  const text = parts.join(" · ");
+  if (host.textContent !== text) host.replaceChildren(...parts.flatMap((part, at) => [at ? " · " : "", nameOf(part)]));
 }
 
 // The shapes of the icons, as large as a tile lets them be.

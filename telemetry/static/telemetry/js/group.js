@@ -1,7 +1,7 @@
 // The live page of one group: puts the pieces together, holds no rule of its own.
 
 import { Chips } from "./chips.js";
-import { setText } from "./dom.js";
+import { press, setText } from "./dom.js";
 import { byDevice, chosen, MOST_FIGURES, readGrouping, writeGrouping } from "./grouping.js";
 import { fill, gettext, ngettext } from "./i18n.js";
 import { byId, LivePage, readConfig } from "./live_page.js";
@@ -11,7 +11,7 @@ class GroupPage extends LivePage {
   constructor(config) {
     super(config);
     this.table = new DeviceTable(byId("device-table"), byId("devices-note"), this.watch);
-    this.chips = new Chips(byId("chips"), byId("spoken"), (state) => {
+    this.chips = new Chips(byId("chips"), (state) => {
       this.table.filter = state;
       if (this.grouping.isByDevice) this.isShapeDirty = true;
       this.tick();
@@ -19,7 +19,7 @@ class GroupPage extends LivePage {
     this.grouping = readGrouping(location.search);
     for (const [id, isByDevice] of [["by-metric", false], ["by-device", true]]) {
       byId(id).addEventListener("click", () => {
-        history.pushState(null, "", writeGrouping(location.search, { isByDevice }) || location.pathname);
+        history.pushState(history.state, "", writeGrouping(location.search, { isByDevice }) || location.pathname);
         this.regroup();
       });
     }
@@ -32,8 +32,8 @@ class GroupPage extends LivePage {
   regroup() {
     this.grouping = readGrouping(location.search);
     const { isByDevice } = this.grouping;
-    byId("by-metric").setAttribute("aria-pressed", String(!isByDevice));
-    byId("by-device").setAttribute("aria-pressed", String(isByDevice));
+    press(byId("by-metric"), !isByDevice);
+    press(byId("by-device"), isByDevice);
     this.isShapeDirty = true;
     if (this.watch.held) this.tick();
   }
@@ -64,9 +64,9 @@ class GroupPage extends LivePage {
   rendered(nowMs, { isStale }) {
     // Who is late now may be live soon.
     if (this.grouping.isByDevice && this.chips.filter) this.isShapeDirty = true;
-    this.chips.render(this.watch.states.values(), isStale, nowMs);
+    this.chips.render(this.watch.states.values(), isStale);
     this.table.render(nowMs, isStale);
   }
 }
 
-new GroupPage(readConfig()).start();
+if (byId("device-table")) new GroupPage(readConfig()).start();

@@ -45,12 +45,13 @@ export function byDevice(specs) {
           query: { device: slug, unit: spec.unit }, lines: [],
         });
       }
-      found.get(place).lines.push({ id, slug, owner: device, device: spec.title, metric: spec.name, key: spec.key });
+      found.get(place).lines.push({ id, slug, device: spec.title, metric: spec.name, key: spec.key });
     }
   }
-  for (const { lines } of found.values()) {
+  for (const { lines, query } of found.values()) {
     const styles = shared ?? assignStyles(lines.map((line) => line.key));
     for (const line of lines) line.style = styles.get(line.key);
+    query.m = lines.map((line) => line.metric).join();
   }
   return [...found.values()].sort((a, b) => byName(a.title, b.title));
 }

@@ -11,20 +11,20 @@ export class History {
     this.running = 0;
   }
 
-  // → the hub's answer (docs/topics/dashboard.md); without a name of all series. Rejects when the hub has not answered
-  // after all retries, at once when it refuses (4xx): with the hub's reason, a sentence
-  // for people, where the range holds too much; and when `signal` says that nobody wants
-  // it any more. widthMs: of the buckets, where it has to be this one.
-  load({ name, unit, device, fromMs, toMs, points, widthMs = null, signal }) {
-    const query = new URLSearchParams({
-      ...(name === undefined ? {} : { name }),
-      ...(device === undefined ? {} : { device }),
-      ...(unit === undefined ? {} : { unit }),
-      points, from: Math.max(0, Math.floor(fromMs)), to: Math.ceil(toMs),
-      ...(widthMs === null ? {} : { width: widthMs }),
-    });
+  // Where the readings are in this form: "json", "html", "csv". Of which series: see
+  // docs/topics/dashboard.md; widthMs: of the buckets, where it has to be this one.
+  address({ fromMs, toMs, widthMs = null, ...rest }, form = "json") {
+    const query = new URLSearchParams({ ...rest, from: Math.max(0, Math.floor(fromMs)), to: Math.ceil(toMs) });
+    if (widthMs !== null) query.set("width", widthMs);
+    return `${this.url.replace(/json$/, form)}?${query}`;
+  }
+
+  // → the hub's answer. Rejects when the hub has not answered after all retries, at once
+  // when it refuses (4xx): with the hub's reason, a sentence for people, where the range
+  // holds too much; and when `signal` says that nobody wants it any more.
+  load({ signal, ...asked }) {
     return new Promise((resolve, reject) => {
-      this.waiting.push({ address: `${this.url}?${query}`, signal, resolve, reject, tries: 0 });
+      this.waiting.push({ address: this.address(asked), signal, resolve, reject, tries: 0 });
       this.next();
     });
   }

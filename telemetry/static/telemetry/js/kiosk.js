@@ -4,6 +4,7 @@
 // Nothing is loaded before the hub has answered: a browser's own error page would stay.
 
 import { decide, isOver, nextGroup, nextTop, rotateMs, shiftPx } from "./kiosk_plan.js";
+import { steadyMs } from "./socket.js";
 
 const TICK_MS = 1_000;
 const CHECK_MS = 30_000;
@@ -14,7 +15,7 @@ const SCROLL_MS = 15_000;
 // So that two versions of the hub side by side make no page load again and again.
 const YOUNG_MS = 60_000;
 
-const { mode, check, group, groups: groupsUrl } = document.querySelector("meta[name=hub-kiosk]").dataset;
+const { mode, check, group, groups: groupsUrl } = document.querySelector("meta[name=hub-kiosk]")?.dataset ?? {};
 // The range picker writes its own.
 const search = location.search;
 
@@ -27,11 +28,11 @@ async function ask(url, method) {
 }
 
 class Kiosk {
-  startedMs = Date.now();
-  turnedMs = Date.now();
+  startedMs = steadyMs();
+  turnedMs = steadyMs();
   checkedMs = -Infinity;
-  movedMs = Date.now();
-  scrolledMs = Date.now();
+  movedMs = steadyMs();
+  scrolledMs = steadyMs();
   version = null;
   groups = [];
   phase = "";
@@ -42,7 +43,7 @@ class Kiosk {
     this.stayAwake();
     document.addEventListener("visibilitychange", () => this.stayAwake());
     document.addEventListener("hub:link", ({ detail }) => this.follow(detail));
-    addEventListener("pointermove", () => { this.movedMs = Date.now(); });
+    addEventListener("pointermove", () => { this.movedMs = steadyMs(); });
     setInterval(() => this.tick(), TICK_MS);
     this.tick();
   }
@@ -65,7 +66,7 @@ class Kiosk {
   }
 
   tick() {
-    const nowMs = Date.now();
+    const nowMs = steadyMs();
     const [x, y] = shiftPx(nowMs);
     document.body.style.translate = `${x}px ${y}px`;
     document.body.classList.toggle("is-idle", nowMs - this.movedMs > IDLE_MS);
@@ -87,12 +88,12 @@ class Kiosk {
   async look() {
     if (this.isChecking) return false;
     this.isChecking = true;
-    this.checkedMs = Date.now();
+    this.checkedMs = steadyMs();
     const response = await ask(check, "GET");
     const answer = response?.status === 200 ? await response.json().catch(() => null) : null;
     this.isChecking = false;
     const status = response?.status === 200 && answer === null ? 0 : response?.status ?? 0;
-    const isYoung = Date.now() - this.startedMs < YOUNG_MS;
+    const isYoung = steadyMs() - this.startedMs < YOUNG_MS;
     const done = decide(status, answer, { group, version: this.version, isLink: mode === "link", isOver: isOver(this.phase) });
     if (done === "reload" && (status === 404 || !isYoung)) location.reload();
     else if (done.go) this.go(done.go);
@@ -124,4 +125,4 @@ function lookAgain() {
 }
 
 if (mode === "ended") lookAgain();
-else new Kiosk().start();
+else if (mode) new Kiosk().start();

@@ -1,20 +1,17 @@
 // <hub-link>: the banner that says when the page is not what it seems, and since when.
 
-import { make, setText } from "./dom.js";
+import { byId, setText } from "./dom.js";
 import { formatClock, formatDuration } from "./format.js";
 import { fill, gettext, ngettext } from "./i18n.js";
 
 const BACK_MS = 6_000;
 
 class HubLink extends HTMLElement {
-  // page: {socket, zone, login}; isAsked: may one ask at once.
+  // page: {socket, zone}.
   configure(page) {
     this.page = page;
-    this.text = make("span");
-    this.retry = make("button", { type: "button" }, gettext("Retry now"));
+    [this.text, this.retry, this.signIn] = this.children;
     this.retry.addEventListener("click", () => page.socket.retryNow());
-    this.signIn = make("a", { href: page.login, target: "_blank", rel: "noopener" }, gettext("Sign in in a new tab"));
-    this.replaceChildren(this.text, this.retry, this.signIn);
     this.backUntilMs = -Infinity;
   }
 
@@ -44,7 +41,7 @@ class HubLink extends HTMLElement {
   sentence(fromMs, nowMs) {
     const { socket, zone } = this.page;
     const values = fill(gettext("Values are from %(time)s."), { time: formatClock(fromMs, zone) });
-    const parts = { "signed-out": gettext("Signed out."), refused: this.dataset.refused ?? gettext("You may no longer see this group.") };
+    const parts = { "signed-out": gettext("Signed out."), refused: this.dataset.refused };
     if (parts[socket.phase]) return `${parts[socket.phase]} ${values}`;
     if (socket.phase === "stopped") {
       const closed = fill(gettext("The hub has closed the connection (%(code)s). Load the page again."), { code: socket.code });
@@ -61,6 +58,15 @@ class HubLink extends HTMLElement {
     const seconds = Math.max(0, Math.ceil((socket.retryAtMs - socket.clock()) / 1000));
     return seconds ? fill(gettext("Retrying in %(n)s s."), { n: seconds }) : gettext("Trying now…");
   }
+}
+
+// The link in the header; a screen on a wall has none. Returns how long a message takes.
+export function writeLink({ isLive, isStale }, latencyMs) {
+  const link = byId("link-text");
+  const ms = latencyMs === null ? "" : fill(gettext("%(n)s ms"), { n: latencyMs < 1 ? "<1" : Math.round(latencyMs) });
+  if (link && isLive) setText(link, [gettext("Connected"), ms].filter(Boolean).join(" · "));
+  else if (link && isStale) setText(link, gettext("Not connected"));
+  return ms;
 }
 
 customElements.define("hub-link", HubLink);

@@ -1,22 +1,21 @@
 // The page /link: starts a measurement, shows it while it runs, says what it means.
 
-import "./main.js";
 import { write } from "./clipboard.js";
-import { setText } from "./dom.js";
+import { byId, setText } from "./dom.js";
 import { formatDateTime, formatValue } from "./format.js";
 import { fill, gettext, ngettext } from "./i18n.js";
 import { LinkChart } from "./link_chart.js";
 import { figures } from "./link_figures.js";
 import { LinkRun } from "./link_run.js";
+import { socketUrl } from "./socket.js";
 
-const byId = (id) => document.getElementById(id);
 const NONE = "–";
 const SAID_MS = 2_500;
 
 class LinkCheck {
   constructor(config) {
-    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    this.url = `${scheme}//${location.host}${config.echo}`;
+    this.url = socketUrl(config.echo);
+    this.words = config.words; // of phases, kinds of links and codes of closes
     this.chart = new LinkChart(byId("trips"));
     this.run = null;
     byId("start").hidden = false;
@@ -58,16 +57,12 @@ class LinkCheck {
   }
 
   phase(phase) {
-    const words = {
-      connecting: gettext("Connecting…"),
-      "round-trips": gettext("Measuring round trips…"),
-      data: gettext("Measuring the data rate…"),
-    };
     const message = byId("trips-message");
-    setText(message, words[phase]);
+    const word = this.words[phase];
+    setText(message, word);
     // Over the points it would be in the way: said, and shown beside the title.
     message.classList.toggle("is-over", phase !== "connecting");
-    setText(byId("trips-note"), words[phase]);
+    setText(byId("trips-note"), word);
   }
 
   finish(result) {
@@ -77,9 +72,11 @@ class LinkCheck {
     const count = found?.roundTrips ?? 0;
     setText(byId("trips-note"), count ? fill(ngettext("%(n)s round trip", "%(n)s round trips", count), { n: count }) : "");
     byId("trips-message").classList.toggle("is-over", Boolean(found));
-    const verdict = found ? verdictOf(found) : "";
-    const problem = ending ? problemOf(ending) : "";
-    this.tell([problem, verdict].filter(Boolean).join(" "), Boolean(ending));
+    const { words } = this;
+    const said = ending ? [fill(words[ending.code] ?? words.closed, ending)] : [];
+    if (found) said.push(words[found.kind]);
+    if (found && !found.isSteady) said.push(words.unsteady);
+    this.tell(said.join(" "), Boolean(ending));
     this.result = result;
     byId("copy-result").hidden = !found;
   }
@@ -126,26 +123,4 @@ function rateText(bits) {
   return fill(gettext("%(n)s Mbit/s"), { n: digits(bits / 1e6) });
 }
 
-function verdictOf({ kind, isSteady }) {
-  const kinds = {
-    local: gettext("These round trips are those of a local network."),
-    internet: gettext("These round trips are those of a good way over the internet."),
-    mobile: gettext("These round trips are those of mobile radio, or of a long way."),
-    slow: gettext("These round trips are slow even for mobile radio: something on the way is overloaded, or it is a satellite."),
-  };
-  if (isSteady) return kinds[kind];
-  return `${kinds[kind]} ${gettext("They are not steady: some take far longer than most, as with weak radio or a line that others fill.")}`;
-}
-
-function problemOf({ code, reason }) {
-  const words = {
-    0: gettext("Something on the way changed a message: it did not come back as it was."),
-    1000: gettext("The hub ended the check before it was done."),
-    1006: gettext("The connection was lost or could not be made: the hub is away, or something on the way lets no WebSocket through."),
-    4401: gettext("Signed out: sign in again, then measure."),
-    4403: gettext("This page's address is not the hub's own (HUB_URL), so it may not measure."),
-  };
-  return words[code] ?? fill(gettext("The hub closed the check (%(code)s): %(reason)s"), { code, reason });
-}
-
-new LinkCheck(JSON.parse(byId("page-config").textContent));
+if (byId("trips")) new LinkCheck(JSON.parse(byId("page-config").textContent));

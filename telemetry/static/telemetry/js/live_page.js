@@ -3,12 +3,11 @@
 // A page extends it, says what it shows besides (shaped, rendered) and where its displays
 // go (hostOf). config: what the server says, see dashboard/views.py and device.py.
 
-import "./main.js";
 import "./chart.js";
-import "./link.js";
+import { writeLink } from "./link.js";
 import "./states.js";
 import "./texts.js";
-import { make, setText } from "./dom.js";
+import { byId, make, setText } from "./dom.js";
 import { Delays } from "./delays.js";
 import { formatAgo, formatClock } from "./format.js";
 import { History } from "./history.js";
@@ -16,38 +15,33 @@ import { fill, gettext } from "./i18n.js";
 import { assignStyles } from "./palette.js";
 import { Picker } from "./picker.js";
 import { forgetColours } from "./plot.js";
-import { edges, isSame } from "./range.js";
+import { edges } from "./range.js";
 import { Scheduler } from "./scheduler.js";
-import { LiveSocket } from "./socket.js";
+import { LiveSocket, socketUrl } from "./socket.js";
 import { Store } from "./store.js";
 import { Watch } from "./watch.js";
 
 const TAGS = { number: "hub-chart", boolean: "hub-states", text: "hub-texts" };
-// Where everything is younger than this, a longer span would be empty but for its edge.
-const YOUNG_SPAN_MS = 300_000;
-const SPAN_MS = 900_000;
 const HIDDEN_MS = 30_000;
 const TICK_MS = 500;
 // Loaded again from a little before the loss: what was on its way then.
 const OVERLAP_MS = 5_000;
 
-export const byId = (id) => document.getElementById(id);
+export { byId };
 
 export const readConfig = () => JSON.parse(byId("page-config").textContent);
 
 export class LivePage {
   constructor(config) {
     const store = new Store();
-    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new LiveSocket({ url: `${scheme}//${location.host}${config.live}`, groups: [config.group], store, intervalMs: config.intervalMs });
+    const socket = new LiveSocket({ url: socketUrl(config.live), groups: [config.group], store, intervalMs: config.intervalMs });
     // Until the hub itself says what time it is.
-    socket.offsetMs = config.nowMs - Date.now();
+    socket.offsetMs = config.nowMs - socket.clock();
     this.config = config;
     this.watch = new Watch({ ...config, store, socket, language: document.documentElement.lang });
     Object.assign(this.watch, {
       history: new History(config.readings),
       deviceUrl: config.device,
-      login: config.login,
       isStale: () => this.fresh.isStale,
       staleFromMs: () => this.fresh.fromMs,
       choose: (view) => this.choose(view),
@@ -71,13 +65,13 @@ export class LivePage {
     this.picker = new Picker({
       zone: config.zone,
       hubNow: () => this.watch.hubNow(),
-      fallbackMs: config.spanMs ?? (config.isYoung ? YOUNG_SPAN_MS : SPAN_MS),
+      liveMs: config.usualMs,
       onView: (view) => this.setView(view),
     });
   }
 
   start() {
-    this.picker.read();
+    this.picker.begin(this.config.view, this.config.problem);
     this.socket.addEventListener("change", (event) => this.take(event.detail));
     this.socket.addEventListener("link", () => this.follow());
     document.addEventListener("visibilitychange", () => this.look());
@@ -117,8 +111,6 @@ export class LivePage {
   }
 
   setView(view) {
-    // “Back” may only have led to another part of the page.
-    if (this.watch.view && isSame(view, this.watch.view)) return;
     this.watch.view = view;
     for (const figure of this.figures.values()) figure.restart?.(this.scheduler.visible.has(figure));
     this.scheduler.redraw();
@@ -250,13 +242,8 @@ export class LivePage {
   // The header's link and the footer.
   writeFrame(nowMs) {
     const { watch, socket } = this;
-    const { isLive, isStale, fromMs } = this.fresh;
-    const latency = socket.latencyMs;
-    const shown = latency === null ? null : fill(gettext("%(n)s ms"), { n: latency < 1 ? "<1" : Math.round(latency) });
-    const ms = shown === null ? "" : ` · ${shown}`;
-    const link = byId("link-text"); // A screen on a wall has no header.
-    if (link && isLive) setText(link, `${gettext("Connected")}${ms}`);
-    else if (link && isStale) setText(link, gettext("Not connected"));
+    const { isStale, fromMs } = this.fresh;
+    const ms = writeLink(this.fresh, socket.latencyMs);
     const latest = Math.max(...watch.lastReadings.values());
     setText(byId("latest"), Number.isFinite(latest)
       ? fill(gettext("Latest reading %(ago)s"), { ago: formatAgo(nowMs - latest) })
@@ -265,9 +252,9 @@ export class LivePage {
     setText(byId("rate"), isStale ? "" : fill(gettext("%(n)s readings/s"), {
       n: rate < 10 ? rate.toFixed(1) : Math.round(rate).toLocaleString(),
     }));
-    const { p95Ms } = watch.delays;
+    const p95Ms = watch.delays.p95Ms(nowMs);
     const drawn = p95Ms === null ? "" : fill(gettext("device to screen %(n)s ms (p95)"), { n: Math.round(p95Ms) });
-    const heard = shown === null ? "" : fill(gettext("To this page %(age)s"), { age: shown });
+    const heard = ms && fill(gettext("To this page %(age)s"), { age: ms });
     setText(byId("latency"), isStale ? "" : [heard, drawn].filter(Boolean).join(", "));
     setText(byId("as-of"), isStale ? fill(gettext("Values as of %(time)s"), { time: formatClock(fromMs, watch.zone) }) : "");
   }

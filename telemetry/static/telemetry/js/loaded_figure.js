@@ -10,7 +10,6 @@ import { FigureMenu } from "./figure_menu.js";
 import { AHEAD_MS, GridFigure } from "./grid_figure.js";
 import { gettext } from "./i18n.js";
 import { edges, isLive } from "./range.js";
-import { listOf } from "./readings_list.js";
 
 const RELOAD_GAP_MS = 2_000;
 // How soon means that live rows have only estimated are asked for.
@@ -38,20 +37,14 @@ export class LoadedFigure extends GridFigure {
     return this.spec.query ?? { name: this.spec.name, unit: this.spec.unit };
   }
 
-  // What is shown, as the hub has it: see readings_list.js.
-  async list() {
+  // What is to be asked for to get what is shown.
+  shown() {
     const [fromMs, toMs] = this.shownEdges();
-    const found = await this.page.history.load({ ...this.query, fromMs, toMs, points: this.points, widthMs: this.widthMs });
-    return listOf(found, this.spec.lines, [fromMs, toMs]);
+    return { ...this.query, fromMs, toMs, points: this.points, widthMs: this.widthMs };
   }
 
   shownEdges() {
     return this.drawn(this.page.drawnNow());
-  }
-
-  cellText(number, line, column) {
-    if (column === "readings") return number.toLocaleString();
-    return this.page.format(number, line?.key ? line : this.spec, line?.id);
   }
 
   // The page shows another range: all is loaded again, at once where somebody looks.

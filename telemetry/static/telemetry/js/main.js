@@ -1,5 +1,7 @@
 // Every page: the theme, the time zone of this browser, and the keys of the frame.
 
+import "./kiosk.js";
+import { byId } from "./dom.js";
 import { fill, gettext } from "./i18n.js";
 import { openSheet } from "./sheet.js";
 import { bind } from "./shortcuts.js";
@@ -7,7 +9,6 @@ import { bind } from "./shortcuts.js";
 const THEMES = ["auto", "light", "dark"];
 
 const root = document.documentElement;
-const byId = (id) => document.getElementById(id);
 const theme = byId("theme");
 
 function sayTheme() {

@@ -5,26 +5,22 @@ export const DASHES = [[], [6, 4], [2, 3]];
 export const MOST_LINES = HUES * DASHES.length;
 
 // slugs → Map slug → {hue: 1 to 6, dash: 0 to 2}. A device's name decides its hue, so
-// that it keeps it on every page; where two want the same, the next free one is taken,
-// and dashes begin when the hues have run out.
+// that it keeps it on every page: where several have the same their dashes differ, and
+// only a fourth takes the next hue. Those that are numbered (pump-1, pump-2) follow one
+// another.
 export function assignStyles(slugs) {
   const taken = new Set();
   const styles = new Map();
   for (const slug of [...slugs].sort()) {
-    const place = freePlace(hash(slug) % HUES, taken);
-    taken.add(place);
-    styles.set(slug, { hue: place % HUES + 1, dash: Math.floor(place / HUES) % DASHES.length });
+    const [, name, number] = /^(.*?)(\d{0,9})$/s.exec(slug);
+    const first = (hash(name) + Number(number)) % HUES;
+    let at = 0;
+    const place = () => (first + Math.floor(at / DASHES.length)) % HUES + HUES * (at % DASHES.length);
+    while (taken.has(place()) && at < MOST_LINES) at += 1;
+    taken.add(place());
+    styles.set(slug, { hue: place() % HUES + 1, dash: Math.floor(place() / HUES) });
   }
   return styles;
-}
-
-function freePlace(wanted, taken) {
-  for (let dash = 0; ; dash += 1) {
-    for (let step = 0; step < HUES; step += 1) {
-      const place = dash * HUES + (wanted + step) % HUES;
-      if (!taken.has(place)) return place;
-    }
-  }
 }
 
 // FNV-1a: small, and the same in every browser.

@@ -3,67 +3,51 @@
 // again.
 
 import { CopyLink } from "./copy_link.js";
-import { setText } from "./dom.js";
+import { byId, press, setText } from "./dom.js";
 import { closeOutside } from "./fold.js";
 import { formatMoment } from "./format.js";
 import { fill, gettext } from "./i18n.js";
-import { edges, fixedView, frozen, isLive, isSame, readRange, roughly, shifted, SHORTEST_MS, writeRange, writeSpan, zoomed } from "./range.js";
+import { edges, frozen, isLive, isSame, roughly, shifted, SHORTEST_MS, writeRange, zoomed } from "./range.js";
 import { formatWidth } from "./rollup.js";
-import { bind } from "./shortcuts.js";
 import { stateWord } from "./words.js";
-import { readWall, writeWall } from "./zone.js";
+import { writeWall } from "./zone.js";
 
-const byId = (id) => document.getElementById(id);
 
 export class Picker {
-  // onView: told of each new view. fallbackMs: the live span of an address without one.
-  constructor({ zone, hubNow, fallbackMs, onView }) {
-    Object.assign(this, { zone, hubNow, fallbackMs, onView, view: null });
+  // onView: told of each new view. liveMs: the live span of who goes back to now.
+  constructor({ zone, hubNow, liveMs, onView }) {
+    Object.assign(this, { zone, hubNow, liveMs, onView, view: null });
     this.presets = [...byId("presets").querySelectorAll("button[name=from]")];
     this.dates = byId("dates");
     this.state = byId("range-state");
     this.stateText = byId("range-text");
     byId("presets").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.choose(readRange(`?from=${event.submitter.value}`, this.facts()).view);
+      this.choose({ spanMs: Number(event.submitter.dataset.span) });
     });
     this.dates.addEventListener("submit", (event) => this.submit(event));
     for (const id of ["go-live", "live"]) byId(id).addEventListener("click", () => this.goLive());
     byId("pause").addEventListener("click", () => this.pause());
-    for (const [id, move] of MOVES) byId(id).addEventListener("click", () => this.move(move));
-    addEventListener("popstate", () => this.read(false));
+    const moves = { earlier: () => this.shift(false), later: () => this.shift(true), "zoom-in": () => this.zoom(false), "zoom-out": () => this.zoom(true) };
+    for (const [id, move] of Object.entries(moves)) byId(id).addEventListener("click", move);
+    // “Back” may only have led to another part of the page.
+    addEventListener("popstate", ({ state }) => { if (state && !isSame(state, this.view)) this.show(state, ""); });
     closeOutside(this.dates.closest("details"));
     this.link = new CopyLink(() => this.view, hubNow);
-    this.bindKeys();
     for (const id of ["range", "live-or-pause"]) byId(id).hidden = false;
   }
 
-  bindKeys() {
-    bind("l", gettext("Live"), () => this.goLive());
-    bind("p", gettext("Pause, or go on"), () => (isLive(this.view) ? this.pause() : this.goLive()));
-    bind("[", gettext("Earlier"), () => this.move(MOVES.get("earlier")));
-    bind("]", gettext("Later"), () => this.move(MOVES.get("later")));
-    bind("-", gettext("A longer range"), () => this.zoom(true));
-    bind("=", gettext("A shorter range"), () => this.zoom(false));
-    bind("c", gettext("Copy the link"), () => this.link.copy());
-  }
-
-  facts() {
-    return { nowMs: this.hubNow(), zone: this.zone, fallbackMs: this.fallbackMs };
-  }
-
-  // What the address says; a wrong one becomes the nearest that there is.
-  read(isFirst = true) {
-    const { view, problem } = readRange(location.search, this.facts());
-    if (problem !== null) history.replaceState(null, "", writeRange(view, location.search));
-    this.show(view, problem, isFirst);
+  // The view that the page came with, and why it is not the one that was asked for.
+  begin(view, problem) {
+    history.replaceState(view, "", problem ? writeRange(view, location.search) : undefined);
+    this.show(view, problem);
   }
 
   // Somebody has chosen: the address holds it, so that “back” returns.
   choose(view) {
     if (this.view !== null && isSame(view, this.view)) return;
-    history.pushState(null, "", writeRange(view, location.search));
-    this.show(view, null);
+    history.pushState(view, "", writeRange(view, location.search));
+    this.show(view, "");
   }
 
   chooseFixed(fromMs, toMs) {
@@ -74,45 +58,42 @@ export class Picker {
 
   // Back to now, with the span that was last shown there.
   goLive() {
-    this.choose({ spanMs: this.liveMs ?? this.fallbackMs });
+    this.choose({ spanMs: this.liveMs });
   }
 
-  // What is on the screen stays there.
+  // What is on the screen stays there; once more, and it goes on.
   pause() {
     if (isLive(this.view)) this.choose(frozen(this.view, this.hubNow()));
+    else this.goLive();
   }
 
-  move(how) {
-    this.choose(how(this.view, this.hubNow()));
+  shift(isLater) {
+    this.choose(shifted(this.view, isLater, this.hubNow()));
   }
 
   zoom(isOut) {
-    this.move((view, nowMs) => zoomed(view, isOut, nowMs));
+    this.choose(zoomed(this.view, isOut, this.hubNow(), this.presets.map(spanOf)));
   }
 
+  // What a wall clock shows only the hub knows for certain: the page comes anew.
   submit(event) {
     event.preventDefault();
-    const [from, to] = ["from", "to"].map((name) => readWall(this.dates.elements[name].value, this.zone));
-    if (from === null || to === null) return;
-    const { view, problem } = fixedView(from, to, this.hubNow());
-    this.dates.closest("details").open = false;
-    this.choose(view);
-    if (problem !== null) this.say(problem);
+    const query = new URLSearchParams(location.search);
+    for (const name of ["from", "to"]) query.set(name, this.dates.elements[name].value);
+    location.search = query;
   }
 
   show(view, problem) {
     this.view = view;
     if (isLive(view)) this.liveMs = view.spanMs;
-    for (const button of this.presets) {
-      button.setAttribute("aria-pressed", String(isLive(view) && button.value === writeSpan(view.spanMs)));
-    }
-    const isPreset = this.presets.some((button) => button.getAttribute("aria-pressed") === "true");
+    for (const button of this.presets) press(button, spanOf(button) === view.spanMs);
+    const isPreset = this.presets.some((button) => spanOf(button) === view.spanMs);
     const [fromMs, toMs] = edges(view, this.hubNow());
     this.dates.elements.from.value = writeWall(fromMs, this.zone);
     this.dates.elements.to.value = writeWall(toMs, this.zone);
     byId("later").disabled = isLive(view);
-    byId("live").setAttribute("aria-pressed", String(isLive(view)));
-    byId("pause").setAttribute("aria-pressed", String(!isLive(view)));
+    press(byId("live"), isLive(view));
+    press(byId("pause"), !isLive(view));
     this.link.show(view);
     document.body.classList.toggle("is-paused", !isLive(view));
     byId("go-live").hidden = isLive(view);
@@ -143,9 +124,4 @@ export class Picker {
   }
 }
 
-const MOVES = new Map([
-  ["earlier", (view, nowMs) => shifted(view, false, nowMs)],
-  ["later", (view, nowMs) => shifted(view, true, nowMs)],
-  ["zoom-in", (view, nowMs) => zoomed(view, false, nowMs)],
-  ["zoom-out", (view, nowMs) => zoomed(view, true, nowMs)],
-]);
+const spanOf = (button) => Number(button.dataset.span);

@@ -221,20 +221,23 @@ function drawHatch(plot, fromS, toS) {
   const place = (seconds) => Math.min(bbox.left + bbox.width, Math.max(bbox.left, plot.valToPos(seconds, "x", true)));
   const left = place(fromS);
   const width = (toS === Infinity ? bbox.left + bbox.width : place(toS)) - left;
-  if (width <= 0) return;
+  if (width > 0) hatch(ctx, { left, top: bbox.top, width, height: bbox.height }, colour("--control"));
+}
+
+// Slanting lines over a box of a canvas.
+export function hatch(ctx, { left, top, width, height }, ink) {
   ctx.save();
   ctx.beginPath();
-  ctx.rect(left, bbox.top, width, bbox.height);
+  ctx.rect(left, top, width, height);
   ctx.clip();
   ctx.setLineDash([]);
-  ctx.strokeStyle = colour("--control");
+  ctx.strokeStyle = ink;
   ctx.globalAlpha = 0.5;
   ctx.lineWidth = devicePixelRatio;
   ctx.beginPath();
-  const step = 8 * devicePixelRatio;
-  for (let x = left - bbox.height; x < left + width; x += step) {
-    ctx.moveTo(x, bbox.top + bbox.height);
-    ctx.lineTo(x + bbox.height, bbox.top);
+  for (let x = left - height; x < left + width; x += 8 * devicePixelRatio) {
+    ctx.moveTo(x, top + height);
+    ctx.lineTo(x + height, top);
   }
   ctx.stroke();
   ctx.restore();

@@ -11,9 +11,15 @@ const GOOD_MS = 60_000; // A connection this old makes the backoff start afresh.
 const CLOCK_MS = 15_000; // How often the hub's clock is asked for.
 const KEPT = 20; // Latencies that the median is taken of.
 
+// This machine's time, ms, which nobody puts forward or back: not Date.now, by which a
+// page would wait an hour for what is overdue, or take an hour for silence.
+export const steadyMs = () => performance.timeOrigin + performance.now();
+
+export const socketUrl = (path) => location.origin.replace("http", "ws") + path;
+
 export class LiveSocket extends EventTarget {
   // groups: what is followed; metrics: names, null for all.
-  constructor({ url, groups, store, metrics = null, intervalMs = 250, Socket = globalThis.WebSocket, clock = Date.now, random = Math.random }) {
+  constructor({ url, groups, store, metrics = null, intervalMs = 250, Socket = globalThis.WebSocket, clock = steadyMs, random = Math.random }) {
     super();
     Object.assign(this, { url, groups, store, metrics, intervalMs, Socket, clock, random });
     this.socket = null;
@@ -76,11 +82,6 @@ export class LiveSocket extends EventTarget {
     this.isAsleep = false;
     if (this.phase === "open") this.subscribe();
     else this.retryNow();
-  }
-
-  stop() {
-    this.drop();
-    this.move("stopped");
   }
 
   // The hub's clock, ms.

@@ -1,6 +1,8 @@
 // What is said to who does not see the page: one polite live region, and at most one
 // message in ten seconds; what comes meanwhile is said together. Values are never said.
 
+import { byId } from "./dom.js";
+
 const GAP_MS = 10_000;
 
 export class Speaker {
@@ -32,7 +34,7 @@ export class Speaker {
 }
 
 const speaker = new Speaker((text) => {
-  const region = document.getElementById("speak");
+  const region = byId("speak");
   if (region) region.textContent = text;
 });
 

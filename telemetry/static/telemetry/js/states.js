@@ -5,7 +5,7 @@ import { formatAgo } from "./format.js";
 import { fill, gettext, ngettext } from "./i18n.js";
 import { shareBars, stepBars, unknownParts } from "./lane.js";
 import { LoadedFigure } from "./loaded_figure.js";
-import { colour } from "./plot.js";
+import { colour, hatch } from "./plot.js";
 
 const MOST_LANES = 18;
 
@@ -65,11 +65,6 @@ class HubStates extends LoadedFigure {
     return { title: this.spec.title, images: rows, legend: [] };
   }
 
-  cellText(number, line, column) {
-    if (column === "readings") return number.toLocaleString();
-    return column === "mean" ? `${(100 * number).toFixed(1)} %` : this.page.format(Boolean(number), this.spec);
-  }
-
   writeNote() {
     const rollup = this.rollup(this.page.hubNow());
     const now = fill(gettext("%(on)s of %(all)s on"), { on: this.countOn(), all: this.spec.lines.length });
@@ -87,7 +82,7 @@ class HubStates extends LoadedFigure {
     const place = (seconds) => Math.min(width, Math.max(0, (seconds * 1000 - fromMs) / (toMs - fromMs) * width));
     const pen = {
       context, height, place,
-      on: colour(`--s${line.style.hue}`), off: colour("--control"), none: colour("--bg"), hatch: colour("--grid"), cursor: colour("--text"),
+      on: colour(`--s${line.style.hue}`), off: colour("--control"), none: colour("--bg"), cursor: colour("--text"),
     };
     const bars = this.widthMs === null
       ? stepBars([this.grid.columns[0], this.grid.columns[lane + 1]], isLive ? nowMs / 1000 : null)
@@ -95,9 +90,9 @@ class HubStates extends LoadedFigure {
     // What is live holds until now, in whichever bucket that is.
     const untilS = isLive ? nowMs / 1000 : toMs / 1000;
     const leastS = Math.max(this.gapMs(line, lane), 2 * this.grid.stepMs) / 1000;
-    for (const [from, to] of unknownParts(bars, fromMs / 1000, untilS, leastS)) drawUnknown(pen, from, to);
+    for (const [from, to] of unknownParts(bars, fromMs / 1000, untilS, leastS)) drawHatch(pen, from, to, pen.off, true);
     for (const bar of bars) drawPart(pen, bar);
-    for (const [id, from, to] of this.missing) if (id === line.id) drawMissing(pen, from / 1000, to / 1000);
+    for (const [id, from, to] of this.missing) if (id === line.id) drawHatch(pen, from / 1000, to / 1000, pen.off);
     const { cursorS } = this.page;
     if (typeof cursorS === "number") drawCursor(pen, cursorS);
   }
@@ -132,12 +127,12 @@ function drawBar({ context, height, place, on, off }, from, to, share) {
   context.fillRect(left, height * 0.85 - tall, Math.max(right - left, 1), tall);
 }
 
-// Nobody knows: neither on nor off. The lane itself is away, and what is left is hatched.
-function drawUnknown(pen, from, to) {
-  const [left, right] = [pen.place(from), pen.place(to)];
-  pen.context.fillStyle = pen.none;
-  pen.context.fillRect(left, 0, right - left, pen.height);
-  hatch(pen, left, right, pen.hatch);
+// Nobody knows, neither on nor off (the lane itself is away), or it cannot be read.
+function drawHatch({ context, place, height, none }, from, to, ink, isCleared) {
+  const [left, right] = [place(from), place(to)];
+  context.fillStyle = none;
+  if (isCleared) context.fillRect(left, 0, right - left, height);
+  hatch(context, { left, top: 0, width: right - left, height }, ink);
 }
 
 // Where the cursor of the charts is.
@@ -146,27 +141,6 @@ function drawCursor({ context, height, place, cursor }, seconds) {
   for (let y = 0; y < height; y += 4 * devicePixelRatio) {
     context.fillRect(place(seconds), y, devicePixelRatio, 2 * devicePixelRatio);
   }
-}
-
-// Stored, but it cannot be read.
-function drawMissing(pen, from, to) {
-  hatch(pen, pen.place(from), pen.place(to), pen.off);
-}
-
-function hatch({ context, height }, left, right, ink) {
-  context.save();
-  context.beginPath();
-  context.rect(left, 0, right - left, height);
-  context.clip();
-  context.strokeStyle = ink;
-  context.lineWidth = devicePixelRatio;
-  context.beginPath();
-  for (let x = left - height; x < right; x += 6 * devicePixelRatio) {
-    context.moveTo(x, height);
-    context.lineTo(x + height, 0);
-  }
-  context.stroke();
-  context.restore();
 }
 
 customElements.define("hub-states", HubStates);

@@ -34,25 +34,7 @@ function offsetAt(ms, zone) {
   return Date.UTC(year, month - 1, day, hour, minute, second) - wholeMs;
 }
 
-// The wall clock as if it were UTC, and back. A time that a zone skips in spring is the
-// one that its clocks go on to; of one that comes twice in autumn it is the first.
-export const toWallMs = (ms, zone) => ms + offsetMs(ms, zone);
-
-export function fromWallMs(wallMs, zone) {
-  const DAY_MS = 86_400_000;
-  const before = offsetMs(wallMs - DAY_MS, zone);
-  const after = offsetMs(wallMs + DAY_MS, zone);
-  const found = wallMs - Math.max(before, after);
-  return toWallMs(found, zone) === wallMs ? found : wallMs - before === found ? wallMs - after : wallMs - before;
-}
-
-// "2026-11-22T14:03", ":05" and ".250" if one likes → ms; null for what is none.
-export function readWall(text, zone) {
-  const wall = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,3})?)?$/.test(text) ? Date.parse(`${text.replace(" ", "T")}Z`) : NaN;
-  return Number.isNaN(wall) ? null : fromWallMs(wall, zone);
-}
-
 // For a datetime-local input: "2026-11-22T14:03:05".
 export function writeWall(ms, zone) {
-  return new Date(toWallMs(ms, zone)).toISOString().slice(0, 19);
+  return new Date(ms + offsetMs(ms, zone)).toISOString().slice(0, 19);
 }
