@@ -14,6 +14,7 @@ from .devices.models import (
 from .devices.records import DeviceEvent, DeviceHour
 from .history.models import (
     Block,
+    DeviceOwner,
     DeviceSession,
     Fault,
     Journal,
@@ -31,6 +32,7 @@ __all__ = [
     "DeviceEvent",
     "DeviceGroup",
     "DeviceHour",
+    "DeviceOwner",
     "DevicePresence",
     "DeviceSession",
     "Fault",

@@ -487,6 +487,10 @@ class DevicePresence(models.Model):
     address = models.CharField(max_length=64, blank=True)
     # Device clock minus hub clock, estimated; null for a device without one.
     skew_ms = models.FloatField(null=True)
+    # The process that has, or last had, its socket (a Writer's id); 0: none yet.
+    writer_id = models.BigIntegerField(default=0)
+    # When this row was last written: what other processes read anew.
+    written_at = models.DateTimeField(null=True, db_index=True)
 
     def __str__(self) -> str:
         return str(self.device_id)

@@ -54,6 +54,17 @@ class DeviceSession(models.Model):
         ]
 
 
+class DeviceOwner(models.Model):
+    """Which writer's commits may hold numbered batches of a device: one at a time.
+
+    A `hello` moves it; a commit locks the rows of its devices and leaves out what is
+    another's. Rows of writers that have ended mean nothing.
+    """
+
+    device_id = models.BigIntegerField(primary_key=True)
+    writer_id = models.BigIntegerField()
+
+
 class SeriesHead(models.Model):
     """The last value of a series: written by the hub, moved only forward."""
 
