@@ -11,6 +11,7 @@ import contextlib
 import difflib
 import ipaddress
 import os
+import re
 import secrets
 import socket
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -22,6 +23,8 @@ from urllib.parse import SplitResult, urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from . import redis_hosts
+
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 # Listening here is a choice the operator makes, never a default.
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
@@ -31,15 +34,20 @@ NAMES = (
     "HUB_PORT",
     "HUB_URL",
     "HUB_DATA_DIR",
+    "HUB_RUN_DIR",
     "HUB_DEBUG",
     "HUB_TLS_CERT",
     "HUB_TLS_KEY",
     "HUB_TRUSTED_PROXIES",
+    # Of this process, in its log lines; `serve --workers` sets it for each.
+    "HUB_WORKER",
     # A device's key, for `manage.py replay`.
     "HUB_KEY",
 )
 # Who guesses it can log in as anybody.
 SECRET_KEY_CHARACTERS = 32
+# It stands in every log line.
+WORKER_NAME = re.compile(r"[A-Za-z0-9.-]{0,32}")
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"", "0", "false", "no", "off"})
 
@@ -131,6 +139,26 @@ def read_data_dir(environ: Mapping[str, str], base: Path) -> Path:
     return path.absolute()
 
 
+def read_run_dir(environ: Mapping[str, str], base: Path, data_dir: Path) -> Path:
+    """The directory for the workers' unix sockets, absolute; in the data dir if unset.
+
+    A proxy has to get at it, and not at the data.
+    """
+    given = environ.get("HUB_RUN_DIR")
+    path = base / given if given else data_dir / "run"
+    if path.exists() and not path.is_dir():
+        raise wrong("HUB_RUN_DIR", "a directory", str(path))
+    return path.absolute()
+
+
+def read_worker(environ: Mapping[str, str]) -> str:
+    """What log lines call this process; empty: nothing."""
+    name = environ.get("HUB_WORKER", "")
+    if not WORKER_NAME.fullmatch(name):
+        raise wrong("HUB_WORKER", "up to 32 letters, digits, dots and dashes", name)
+    return name
+
+
 def read_database(environ_: Mapping[str, str], data_dir: Path) -> dict[str, Any]:
     """Django's database dictionary from DATABASE_URL; SQLite in the data dir if unset.
 
@@ -153,15 +181,26 @@ def read_database(environ_: Mapping[str, str], data_dir: Path) -> dict[str, Any]
     if database.get("NAME") in (None, "", ":memory:"):
         # The journal has a connection of its own: memory would be another database.
         raise wrong("DATABASE_URL", f"{expected}, with a name", f"{scheme}:…")
+    hosts = str(database.get("HOST") or "").split(",")
+    ports = str(database.get("PORT") or "")
+    # One port would be that of all servers.
+    if ports and len(hosts) > 1 and ports.count(",") + 1 != len(hosts):
+        several = "a port for each of several hosts, or for none"
+        raise wrong("DATABASE_URL", several, f"{scheme}:…")
     return database
 
 
 def read_redis_url(environ: Mapping[str, str]) -> str:
-    """REDIS_URL, or empty for one process without Redis."""
-    url = read_secret(environ, "REDIS_URL")
-    scheme = url.partition(":")[0]
-    if url and scheme not in ("redis", "rediss", "unix"):
-        raise wrong("REDIS_URL", "redis://HOST:PORT/0, rediss:// or unix://", scheme)
+    """REDIS_URL, or empty for one process without Redis; see `redis_hosts`."""
+    url = read_secret(environ, "REDIS_URL").strip()
+    if url:
+        try:
+            redis_hosts.redis_hosts(url)
+        except redis_hosts.WrongRedisUrl as error:
+            # Its words, for the URL may hold a password.
+            raise ImproperlyConfigured(
+                f"REDIS_URL: expected {redis_hosts.EXPECTED}; got {error}."
+            ) from error
     return url
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from hub_project import env
+from hub_project import env, redis_hosts
 from telemetry import conf
 from telemetry.history import sqlite
 
@@ -24,6 +24,10 @@ conf.check_environment(os.environ)
 DEBUG = env.read_bool(os.environ, "HUB_DEBUG")
 HUB_DATA_DIR = env.read_data_dir(os.environ, BASE_DIR)
 SECRET_KEY = env.read_secret_key(os.environ, HUB_DATA_DIR)
+# Where each worker has a unix socket of its own, for a proxy.
+HUB_RUN_DIR = env.read_run_dir(os.environ, BASE_DIR, HUB_DATA_DIR)
+# What this process is called in log lines, where there are several.
+HUB_WORKER = env.read_worker(os.environ)
 
 _address = env.read_address(os.environ)
 HUB_HOST = _address.host
@@ -113,17 +117,7 @@ if HUB_REDIS_URL:
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
             "CONFIG": {
-                "hosts": [
-                    {
-                        "address": HUB_REDIS_URL,
-                        # Without: a quiet subscriber is cut off and loses messages.
-                        "socket_timeout": None,
-                        "socket_connect_timeout": 5,
-                        "health_check_interval": 15,
-                        "socket_keepalive": True,
-                        "max_connections": 1000,
-                    }
-                ],
+                "hosts": redis_hosts.redis_hosts(HUB_REDIS_URL),
                 # Two hubs may share one Redis: all processes of one have its key.
                 "prefix": "telemetry-"
                 + hashlib.sha256(f"layer:{SECRET_KEY}".encode()).hexdigest()[:12],
@@ -152,6 +146,11 @@ KIOSK_COOKIE_NAME = f"hub_kiosk_{HUB_PORT}"
 # The time zone of who is not signed in (dashboard/time_zone.py).
 ZONE_COOKIE_NAME = f"hub_zone_{HUB_PORT}"
 SECURE_HSTS_SECONDS = 31_536_000 if _address.is_secure else 0
+# What `check --deploy` of Django asks for beyond it is not the hub's to decide, or
+# not for it: subdomains and preloading (W005, W021) are the domain owner's, and where
+# the address is https the hub's port speaks nothing else, or a proxy is in front of it,
+# which redirects (W008).
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
@@ -219,7 +218,9 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"rate": {"()": "hub_project.logs.RateFilter"}},
-    "formatters": {"line": {"()": "hub_project.logs.LineFormatter"}},
+    "formatters": {
+        "line": {"()": "hub_project.logs.LineFormatter", "process": HUB_WORKER}
+    },
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
@@ -230,6 +231,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "telemetry": {"level": "INFO"},
+        "hub_project": {"level": "INFO"},
         # A traceback a second while Redis is away; the hub says it once itself.
         "channels_redis": {"level": "CRITICAL"},
         "uvicorn": {"level": "WARNING"},

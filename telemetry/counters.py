@@ -24,6 +24,10 @@ ACKS = Counter("telemetry_acks_total", "Acknowledgements sent to devices.")
 REJECTED = Counter(
     "telemetry_rejected_total", "Values and batches that were refused.", ["reason"]
 )
+SUPERSEDED = Counter(
+    "telemetry_superseded_total",
+    "Batches left to another process, to which their device had gone.",
+)
 SEQ_HOLES = Counter(
     "telemetry_seq_holes_total", "Batches that devices lost before sending them."
 )
@@ -71,6 +75,15 @@ BUS_LOST = Counter(
 )
 BUS_FAILURES = Counter(
     "telemetry_bus_failures_total", "Calls that the channel layer failed."
+)
+
+BUS_MISSED = Counter(
+    "telemetry_bus_missed_total",
+    "Messages of other processes that did not arrive, as their numbers say.",
+)
+BUS_HEALED = Counter(
+    "telemetry_bus_healed_total",
+    "Watched groups and devices read again, because messages may be missing.",
 )
 
 # The hub.

@@ -270,3 +270,23 @@ class TestRest:
         (tmp_path / "file").touch()
         with pytest.raises(ImproperlyConfigured, match="^HUB_DATA_DIR: expected"):
             env.read_data_dir({"HUB_DATA_DIR": "file"}, tmp_path)
+
+    def test_run_dir_is_in_the_data_dir_unless_it_is_named(self, tmp_path):
+        data_dir = tmp_path / "var"
+        assert env.read_run_dir({}, tmp_path, data_dir) == data_dir / "run"
+        named = {"HUB_RUN_DIR": "/run/hub"}
+        assert str(env.read_run_dir(named, tmp_path, data_dir)) == "/run/hub"
+        (tmp_path / "file").touch()
+        with pytest.raises(ImproperlyConfigured, match="^HUB_RUN_DIR: expected"):
+            env.read_run_dir({"HUB_RUN_DIR": "file"}, tmp_path, data_dir)
+
+    @pytest.mark.parametrize("name", ["", "worker-1", "a.example.org", "x" * 32])
+    def test_name_of_a_process_is_short_and_plain(self, name):
+        assert env.read_worker({"HUB_WORKER": name}) == name
+
+    @pytest.mark.parametrize("name", ["x" * 33, "a b", "a\nb", "worker-1\n", "é", "a]"])
+    def test_other_names_would_forge_a_log_line(self, name):
+        with pytest.raises(
+            ImproperlyConfigured, match="^HUB_WORKER: expected up to 32"
+        ):
+            env.read_worker({"HUB_WORKER": name})

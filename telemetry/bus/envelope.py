@@ -14,7 +14,7 @@ VERSION: Final = 1
 
 
 class Publication(msgspec.Struct, tag=1, array_like=True):
-    """News of a topic. `n` counts from 1 for each (origin, topic), without a gap.
+    """News of a topic. `n` counts up for each (origin, topic): one left out is lost.
 
     writer, number: the last commit whose readings are in the payload.
     """
@@ -54,7 +54,27 @@ class Probe(msgspec.Struct, tag=5, array_like=True):
     token: int
 
 
-Envelope = Publication | Interest | Disinterest | Question | Probe
+class Command(msgspec.Struct, tag=6, array_like=True):
+    """`origin` asks the process that has this `writer` to do something, once."""
+
+    origin: str
+    writer: int
+    kind: str
+    device_id: int
+
+
+class Tips(msgspec.Struct, tag=7, array_like=True):
+    """How far `origin` is, and that it is there. is_last: it ends.
+
+    tips: (topic, n, writer, number) of what it publishes, all or some.
+    """
+
+    origin: str
+    tips: list[tuple[str, int, int, int]]
+    is_last: bool = False
+
+
+Envelope = Publication | Interest | Disinterest | Question | Probe | Command | Tips
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[int, Envelope])

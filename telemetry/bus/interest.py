@@ -14,14 +14,18 @@ class Interests:
         self._until: dict[str, dict[str, float]] = {}
         self._wanted: frozenset[str] | None = frozenset()
 
-    def announce(self, origin: str, topics: Iterable[str], now: float) -> None:
-        """`origin` wants `topics` from now on."""
+    def announce(self, origin: str, topics: Iterable[str], now: float) -> list[str]:
+        """`origin` wants `topics` from now on; returns those that are new from it."""
+        fresh = []
         for topic in topics:
             origins = self._until.get(topic)
             if origins is None:
                 origins = self._until[topic] = {}
                 self._wanted = None
+            if origin not in origins:
+                fresh.append(topic)
             origins[origin] = now + self._kept_seconds
+        return fresh
 
     def withdraw(self, origin: str, topics: Iterable[str]) -> None:
         """`origin` no longer wants `topics`."""

@@ -25,3 +25,11 @@ def group_of(topic: str) -> str:
         raise ValueError(f"expected a topic of [A-Za-z0-9_:-]{{1,88}}, got {topic!r}")
     # A topic has no dot of its own: nothing else maps to this name.
     return "hub.t." + topic.replace(":", ".")
+
+
+def process_topic(writer: int) -> str:
+    """The topic on which the process that has this writer hears its commands.
+
+    No group or device is called so: their slugs have no colon of their own.
+    """
+    return f"process:{writer}"

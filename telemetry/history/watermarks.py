@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from django.db import connection, transaction
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from .heads import HeadRow, Heads, Moved, head_rows, heads_of
 from .journal import (
@@ -84,12 +84,35 @@ def last_mark(device_id: int, session: str, own_writer: int) -> Mark | None:
     has unfolded is in its memory.
     """
     key = (device_id, session)
-    found: Mark | None = None
-    for writer in Writer.objects.filter(ended_at=None).exclude(id=own_writer):
+    return last_marks([key], own_writer).get(key)
+
+
+def last_marks(
+    keys: Collection[SessionKey], own_writer: int, also: Collection[int] = ()
+) -> dict[SessionKey, Mark]:
+    """`last_mark` of many sessions: the journal is walked once for all of them.
+
+    also: writers whose journal is read even if somebody took them for dead. They may
+    have woken up.
+    """
+    found: dict[SessionKey, Mark] = {}
+    wanted = set(keys)
+    is_read = Q(ended_at=None) | Q(id__in=also)
+    for writer in Writer.objects.filter(is_read).exclude(id=own_writer):
         for marks in unfolded_marks(writer):
-            found = _later(found, marks.get(key))
-    row = DeviceSession.objects.filter(device_id=device_id, session=session).first()
-    return _later(found, Mark(row.last_seq, row.offset_us) if row else None)
+            for key in marks.keys() & wanted:
+                found[key] = later(found.get(key), marks[key])
+    for devices in _slices(sorted({device for device, _ in keys})):
+        rows = DeviceSession.objects.filter(device_id__in=devices)
+        for device, session, last_seq, offset_us in rows.values_list(*_MARK[:4]):
+            if (key := (device, session)) in wanted:
+                found[key] = later(found.get(key), Mark(last_seq, offset_us))
+    return found
+
+
+def later(one: Mark | None, other: Mark) -> Mark:
+    """The mark that is further on."""
+    return other if one is None or one.last_seq < other.last_seq else one
 
 
 def fold_steps(
@@ -193,6 +216,11 @@ def recover(heads: Heads, writer: int, now_us: int, keep: int) -> None:
         _mark_recovered(earlier, number, now_us)
 
 
+def show_life(writer: int, now_us: int) -> None:
+    """The writer says that it lives, also when it was taken for dead meanwhile."""
+    Writer.objects.filter(id=writer).update(heartbeat_at=from_us(now_us), ended_at=None)
+
+
 def is_dead(writer: Writer, now_us: int) -> bool:
     """Whether a writer has given no sign of life for DEAD_US."""
     return to_us(writer.heartbeat_at) < now_us - DEAD_US
@@ -229,13 +257,13 @@ def read_heads(series_ids: Collection[int]) -> list[HeadRow]:
     writer. Blocks: call it on a thread.
     """
     wanted = set(series_ids)
-    folded = heads_of(wanted)
     scratch = Heads()
-    scratch.restore(folded)
+    scratch.restore(heads_of(wanted))
     for writer in Writer.objects.filter(ended_at=None):
         _replay(scratch, writer)
     newer = [head for head in scratch.take_changed().rows() if head.series_id in wanted]
-    return [*folded, *newer]
+    # Once more: what was folded while the journals were read is only here.
+    return [*heads_of(wanted), *newer]
 
 
 def end_writer(writer: int, now_us: int) -> None:
@@ -277,12 +305,6 @@ def _replay_texts(heads: Heads, from_us_: int) -> None:
             number=0,
             received_us=text.received_us,
         )
-
-
-def _later(one: Mark | None, other: Mark | None) -> Mark | None:
-    if one is None or other is None:
-        return one or other
-    return one if one.last_seq >= other.last_seq else other
 
 
 def _slices(rows: Sequence[T]) -> Iterator[Sequence[T]]:

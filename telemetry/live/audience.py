@@ -10,6 +10,8 @@ import logging
 from collections.abc import Mapping
 from typing import Protocol
 
+from django.db import DatabaseError, InterfaceError
+
 from .. import conf
 from ..devices.gather import Gather
 from ..threads import on_database_thread
@@ -107,7 +109,9 @@ class Audience:
             await asyncio.sleep(float(conf.value("LIVE_CHECK_SECONDS")))
             try:
                 await self.check()
+            except (DatabaseError, InterfaceError) as error:
+                # What was allowed stays so until it answers.
+                logger.warning("the rights of open pages wait: %s", error)
             except Exception:
-                # The edge of the process: the database may be away. What was
-                # allowed stays so until it answers.
+                # The edge of the process: the next look must come.
                 logger.exception("the rights of open pages could not be read")

@@ -12,29 +12,30 @@ import functools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, InterfaceError
 
-from .. import conf, counters
+from .. import conf
 from ..bus.envelope import Publication
 from ..bus.switchboard import Switchboard
 from ..devices.access import Topics
 from ..devices.entries import Change, GroupEntry
 from ..devices.presence import Presence
 from ..devices.registry import Registry
-from ..history.heads import HeadRow
 from ..history.tick import Tick
-from ..history.watermarks import read_heads
 from ..protocol import close_codes
 from ..protocol.errors import Busy
 from . import remote
 from .audience import Audience
 from .frames import Frames
+from .healing import Healing
 from .index import Part, SeriesIndex
 from .members import (
     Heads,
     Members,
+    Subject,
     device_row,
     devices_in,
     find,
@@ -46,6 +47,7 @@ from .pacing import Pacing
 from .rows import Rows, merge
 from .state import GroupState, Metrics
 from .subscription import Subscription, Viewer
+from .telling import Telling
 from .watched import Watched
 
 logger = logging.getLogger(__name__)
@@ -81,8 +83,8 @@ class Feed:
         self._switchboard = switchboard
         self._topics: dict[str, Watched] = {}
         self._opening: dict[str, asyncio.Task[Watched | None]] = {}
-        # What others wrote is read for one topic at a time: it may be much.
-        self._reading = asyncio.Lock()
+        self._healing = Healing(heads, self._topics)
+        self._telling = Telling(heads, switchboard)
         # Topics to look at again, because the registry found something.
         self._dirty: set[str] = set()
         # Publications for a topic that is being opened.
@@ -105,16 +107,21 @@ class Feed:
         """Begin to follow the registry and presence, and to send."""
         self._registry.listen(self._on_change)
         self._presence.listen(self._on_presence)
+        self._switchboard.listen_for_missed(self._healing.miss)
+        self._switchboard.listen_for_wanted(self._tell_others)
         self._pacing.start()
         self.audience.start()
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self._publish_forever()),
             loop.create_task(self._sweep_forever()),
+            loop.create_task(self._healing.run()),
         ]
 
     async def stop(self) -> None:
-        """Send all viewers away and end."""
+        """Tell the others what is left, send all viewers away and end."""
+        for watched in self._topics.values():
+            _safely(self._telling.publish, watched)
         await self.audience.stop()
         await self.audience.dismiss(close_codes.DRAINING, AFTER_DRAIN_MS)
         await self._pacing.stop()
@@ -193,17 +200,14 @@ class Feed:
 
     def on_tick(self, tick: Tick) -> None:
         """Take what a commit of this process changed. Cheap when nobody watches."""
+        self._telling.committed(tick)
         if not self._topics:
             return
         index = self._current_index()
         for topic, rows in self._rows_of(index, tick).items():
             watched = self._order[topic]
             watched.state.apply(rows, tick.received_us)
-            if watched.topic in self._switchboard.wanted():
-                news = watched.news
-                news.rows.append(rows)
-                news.writer, news.number = tick.writer, tick.number
-                news.received_us = max(news.received_us, tick.received_us)
+            self._telling.add(watched, rows, tick.received_us)
 
     def _rows_of(self, index: SeriesIndex, tick: Tick) -> dict[int, Rows]:
         """What of the tick is each topic's, by its place in the order."""
@@ -265,6 +269,7 @@ class Feed:
     def _opened(self, topic: str, task: asyncio.Task[Watched | None]) -> None:
         del self._opening[topic]
         self._early.pop(topic, None)
+        self._healing.opened(topic)
         if not task.cancelled():
             task.exception()  # Whoever waits has it; nobody has to.
 
@@ -273,10 +278,12 @@ class Feed:
         self._dirty.discard(topic)
         try:
             return await self._open_once(topic, join)
-        except Exception:
-            # The edge of the process: the database may be away. The next viewer, or
-            # the next sweep, tries again.
-            logger.exception("a topic could not be opened")
+        except Exception as error:
+            # The edge of the process. The next viewer, or the next sweep, tries again.
+            if isinstance(error, (DatabaseError, InterfaceError)):
+                logger.warning("opening %s waits for the database: %s", topic, error)
+            else:
+                logger.exception("a topic could not be opened")
             if topic in self._topics:
                 self._dirty.add(topic)
             raise Busy("expected the database to answer, it did not") from None
@@ -290,14 +297,7 @@ class Feed:
         if join:
             await self._switchboard.subscribe(topic, self._on_remote)
         try:
-            if self._switchboard.has_others():
-                # What they committed before they knew that it is wanted here.
-                ids = members_of(devices_in(subject), self._presence).ids
-                async with self._reading:
-                    # Takes seconds if they wrote much: not on the one thread that
-                    # every hello and log-in waits for.
-                    heads = await asyncio.to_thread(_read_heads_and_close, ids)
-                self._heads.restore(heads)
+            await self._read_others(topic, subject, join)
         except BaseException:
             if join:
                 self._switchboard.unsubscribe(topic, self._on_remote)
@@ -311,7 +311,18 @@ class Feed:
             watched.idle_since = time.monotonic()
         for publication in self._early.pop(topic, ()):
             self._on_remote(publication)
+        self._telling.offer(watched)
         return watched
+
+    async def _read_others(self, topic: str, subject: Subject, join: bool) -> None:
+        """Read what the others committed before they knew that it is wanted here."""
+        watched = self._topics.get(topic)
+        is_joined = watched is not None and watched.is_joined
+        if (join or is_joined) and self._switchboard.may_have_others():
+            if not is_joined:
+                # Nobody here has seen anything of it yet.
+                self._healing.forget(topic)
+            await self._healing.read(members_of(devices_in(subject), self._presence))
 
     def _take(self, topic: str, members: Members) -> Watched:
         heads = head_rows(self._heads.current(members.ids))
@@ -328,10 +339,12 @@ class Feed:
             watched = self._topics[topic] = Watched(topic, state, frames, members)
             self._index = None
         else:
-            self._publish(watched)
+            self._telling.publish(watched)
+            known = set(watched.members.ids)
             if watched.take_members(members, heads):
                 self._index = None
             watched.state.catch_up(heads)
+            self._telling.add_heads(watched, {*members.ids} - known)
         self._tell_periods(watched)
         return watched
 
@@ -361,8 +374,7 @@ class Feed:
 
     async def _publish_forever(self) -> None:
         while True:
-            wanted = self._switchboard.wanted()
-            await asyncio.sleep(max(PUBLISH_SECONDS, len(wanted) / TOPICS_A_SECOND))
+            await asyncio.sleep(publish_seconds(len(self._switchboard.wanted())))
             for topic in self._switchboard.wanted():
                 _safely(self._tell_others, topic)
 
@@ -370,7 +382,8 @@ class Feed:
         watched = self._topics.get(topic)
         if watched is not None:
             watched.idle_since = time.monotonic()
-            self._publish(watched)
+            self._telling.offer(watched)
+            self._telling.publish(watched)
         elif topic not in self._opening and not self._is_absent(topic):
             # Watched for others: without viewers, and without joining, else
             # processes would keep each other interested for ever.
@@ -380,17 +393,6 @@ class Feed:
         """Whether another process wanted it, and it was not found a moment ago."""
         looked_at = self._absent.get(topic)
         return looked_at is not None and time.monotonic() - looked_at < ABSENT_SECONDS
-
-    def _publish(self, watched: Watched) -> None:
-        news = watched.news
-        if not news.rows:
-            return
-        rows, ids = merge(news.rows), watched.state.ids
-        periods_us = self._heads.periods_us(remote.series_of(rows, ids))
-        payload = remote.pack(rows, ids, news.received_us, periods_us)
-        news.rows = []
-        counters.BUS_PUBLISHED.inc()
-        self._switchboard.publish(watched.topic, payload, news.writer, news.number)
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -418,12 +420,9 @@ class Feed:
 NOTHING = merge([])
 
 
-def _read_heads_and_close(series_ids: Collection[int]) -> list[HeadRow]:
-    try:
-        return read_heads(series_ids)
-    finally:
-        # It is this thread's own, and nobody else would.
-        connection.close()
+def publish_seconds(topics: int) -> float:
+    """Between two messages of a topic, when others watch so many."""
+    return max(PUBLISH_SECONDS, topics / TOPICS_A_SECOND)
 
 
 def _rows(tick: Tick, part: Part) -> Rows:
@@ -438,7 +437,7 @@ def _rows(tick: Tick, part: Part) -> Rows:
     )
 
 
-def _safely(step: Callable[..., None], *arguments: str) -> None:
+def _safely(step: Callable[..., None], *arguments: Any) -> None:
     try:
         step(*arguments)
     except Exception:

@@ -201,6 +201,13 @@ class GroupState:
             self.revision += 1
             self._remember(self._keep_heads(newer))
 
+    def break_off(self) -> None:
+        """Something in between is missing: every client starts afresh, by a `gap`."""
+        self.revision += 1
+        self.floor = self.revision
+        self._ring.clear()
+        self._ring_bytes = 0
+
     def set_devices(self, rows: Iterable[DeviceRow]) -> None:
         """New facts about devices: one revision further if any of them differs.
 

@@ -4,11 +4,13 @@ import msgspec
 import pytest
 
 from telemetry.bus.envelope import (
+    Command,
     Disinterest,
     Interest,
     Probe,
     Publication,
     Question,
+    Tips,
     pack,
     unpack,
 )
@@ -22,6 +24,9 @@ from telemetry.bus.envelope import (
         Disinterest("me", []),
         Question("me"),
         Probe("me", 1),
+        Command("me", 12, "superseded", 41),
+        Tips("me", [("plant-a", 7, 3, 99), ("device:b", 0, 0, 0)]),
+        Tips("me", [], is_last=True),
     ],
 )
 def test_what_is_packed_comes_out_again(envelope):

@@ -29,3 +29,14 @@ def test_answer_is_the_same_object_while_nothing_changes():
     wanted = interests.wanted()
     interests.announce("a", ["x"], now=5)
     assert interests.wanted() is wanted
+
+
+def test_announcing_tells_what_is_new_from_this_process():
+    interests = Interests(15.0)
+    assert interests.announce("a", ["x", "y"], now=0.0) == ["x", "y"]
+    assert interests.announce("a", ["y", "z"], now=1.0) == ["z"]
+    assert interests.announce("b", ["y"], now=1.0) == ["y"]
+    interests.withdraw("a", ["y"])
+    assert interests.announce("a", ["y"], now=2.0) == ["y"]
+    interests.forget_silent(20.0)
+    assert interests.announce("a", ["x"], now=21.0) == ["x"]

@@ -15,6 +15,7 @@ import pytest
 from channels.layers import InMemoryChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
+from telemetry.bus import outgoing
 from telemetry.bus import switchboard as module
 from telemetry.bus.switchboard import Switchboard
 from tests.processes import free_port, is_open, missing, wait_until
@@ -143,6 +144,52 @@ class TestPublish:
                 assert late.has_others()
 
 
+class TestCommands:
+    async def test_process_hears_what_it_is_told_and_no_other_does(self, layers):
+        a_heard, b_heard = [], []
+        async with switchboards(*layers) as (a, b):
+            a.listen_for_commands(7, lambda *told: a_heard.append(told))
+            b.listen_for_commands(8, lambda *told: b_heard.append(told))
+            await until_up(a, b)
+
+            def is_heard():
+                b.tell(7, "superseded", 41)
+                a.tell(8, "superseded", 42)
+                return a_heard and b_heard
+
+            # Joining takes a moment, and nothing is repeated.
+            await until(is_heard)
+        assert set(a_heard) == {("superseded", 41)}
+        assert set(b_heard) == {("superseded", 42)}
+
+    async def test_nobody_there_raises_nothing(self, layers):
+        async with switchboards(*layers) as (a, _):
+            a.tell(9, "superseded", 41)
+            await until_up(a)
+            a.tell(9, "superseded", 41)
+
+    async def test_callback_that_fails_does_not_stop_the_next_command(
+        self, layers, caplog
+    ):
+        heard = []
+
+        def fail_first(kind, device_id):
+            heard.append(device_id)
+            if len(heard) == 1:
+                raise RuntimeError("broken")
+
+        async with switchboards(*layers) as (a, b):
+            a.listen_for_commands(7, fail_first)
+            await until_up(a, b)
+
+            def is_heard():
+                b.tell(7, "superseded", 41)
+                return len(heard) > 1
+
+            await until(is_heard)
+        assert "could not be taken" in caplog.text
+
+
 async def until_up(*boards):
     await until(lambda: all(board.is_up and board._channel for board in boards))
 
@@ -161,9 +208,9 @@ async def test_layer_that_is_away_raises_nothing_and_holds_up_nobody(monkeypatch
     async with switchboards(BrokenLayer()) as (board,):
         assert not await board.subscribe("plant-a", lambda _: None)
         board._interests.announce("another", ["plant-a"], now=1e12)
-        for _ in range(module.QUEUED_PUBLICATIONS + 10):
+        for _ in range(outgoing.QUEUED_PUBLICATIONS + 10):
             board.publish("plant-a", b"x")
-        assert len(board._outgoing) == module.QUEUED_PUBLICATIONS
+        assert len(board._outgoing) == outgoing.QUEUED_PUBLICATIONS
         board.unsubscribe("plant-a", board._callbacks["plant-a"][0])
         await asyncio.sleep(0.1)
         assert not board.is_up

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from channels.layers import InMemoryChannelLayer
 
-from telemetry.bus.topics import CONTROL_GROUP, group_of
+from telemetry.bus.topics import CONTROL_GROUP, group_of, process_topic
 
 
 @pytest.mark.parametrize("topic", ["plant-a", "device:boiler_7", "0", "a" * 88])
@@ -12,7 +12,8 @@ def test_every_topic_has_a_group_that_layers_allow(topic):
 
 
 def test_different_topics_have_different_groups():
-    topics = ["a", "device:a", "device-a", "a-device", "hub"]
+    topics = ["a", "device:a", "device-a", "a-device", "hub", "process-7"]
+    topics += [process_topic(7), process_topic(70)]
     groups = {group_of(topic) for topic in topics} | {CONTROL_GROUP}
     assert len(groups) == len(topics) + 1
 

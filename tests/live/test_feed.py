@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
-import time
 
 import pytest
 from channels.layers import InMemoryChannelLayer
@@ -15,64 +13,13 @@ from django.db import OperationalError, connections
 from telemetry.devices.models import Series
 from telemetry.history.watermarks import read_heads
 from telemetry.live import feed as module
-from telemetry.live.subscription import Subscription
+from telemetry.live import healing
 from telemetry.protocol.errors import Busy
 
 from .conftest import T0, LiveHub, do
-from .model import Stores
+from .tab import Tab, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class Tab:
-    """A viewer that reads and acknowledges at once."""
-
-    def __init__(self) -> None:
-        self.stores = Stores()
-        self.types: list[str] = []
-        self.subscriptions: dict[str, Subscription] = {}
-        self.outbox_bytes = 0
-        self.code: int | None = None
-        self.counts: dict[int, int] = {}
-
-    def post_frame(self, frame: str) -> None:
-        message = json.loads(frame)
-        self.types.append(message["type"])
-        self.stores.take(message)
-        for row in message.get("rows", ()):
-            count = row[5] if len(row) > 3 else 1
-            self.counts[row[0]] = self.counts.get(row[0], 0) + count
-        asyncio.get_running_loop().call_soon(self._ack, message)
-
-    def _ack(self, message) -> None:
-        subscription = self.subscriptions.get(message.get("group"))
-        if subscription is not None and "revision" in message:
-            subscription.ack(message["revision"], time.monotonic())
-
-    def bye(self, code: int) -> None:
-        self.code = code
-
-    def lose(self, topic: str, reason: str) -> None:
-        del self.stores.groups[topic]
-        self.types.append(reason)
-
-    async def watch(self, hub: LiveHub, topic: str) -> None:
-        watched = await hub.feed.open(topic)
-        assert watched is not None
-        self.subscriptions[topic] = hub.feed.watch(
-            watched, self, metrics=None, interval_ms=100
-        )
-
-    def rows(self, topic: str) -> dict[str, object]:
-        rows: dict[str, object] = self.stores.held()[topic]["rows"]
-        return rows
-
-
-async def until(is_true, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline, "it did not come true"
-        await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -257,7 +204,7 @@ class TestTwoProcesses:
             return found
 
         await until(lambda: two[0].switchboard.has_others())
-        monkeypatch.setattr(module, "read_heads", slowly)
+        monkeypatch.setattr(healing, "read_heads", slowly)
         opening = asyncio.ensure_future(two[0].feed.open("plant"))
         try:
             assert await asyncio.to_thread(reading.wait, 20)
@@ -308,7 +255,14 @@ class TestTwoProcesses:
         a, b = two
         tab = Tab()
         await tab.watch(a, "plant")
-        sent = a.switchboard._numbers
+        sent = a.switchboard._offers.tips
         a.commit((plant.temp, 1, 1.0))
         await asyncio.sleep(0.3)
-        assert not sent and not a.feed._topics["plant"].news.rows
+        assert not sent() and not a.feed._topics["plant"].news.rows
+
+
+@pytest.mark.parametrize(
+    ("topics", "seconds"), [(0, 0.1), (300, 0.1), (330, 0.11), (3_000, 1.0)]
+)
+def test_interval_stretches_where_more_is_watched_than_redis_carries(topics, seconds):
+    assert module.publish_seconds(topics) == pytest.approx(seconds)

@@ -223,6 +223,30 @@ class TestApply:
         assert changes.devices == (gone,)
 
 
+class TestBreakOff:
+    def test_everybody_starts_afresh_and_the_reason_is_a_gap(self):
+        state = state_of(2)
+        state.apply(rows((0, 1, 1.0)), T0 + 10_000)
+        before = state.revision
+        state.break_off()
+        assert state.revision > before
+        assert not state.covers(before)
+        assert state.since(before) is None
+        assert state.lost_reason(before) == "gap"
+        assert state.time_us[0] == T0 + 1000
+
+    def test_who_started_afresh_goes_on(self):
+        state = state_of(2)
+        state.apply(rows((0, 1, 1.0)), T0 + 10_000)
+        state.break_off()
+        afresh = state.revision
+        assert not state.since(afresh)
+        state.apply(rows((1, 2, 2.0)), T0 + 10_000)
+        changes = state.since(afresh)
+        assert changes is not None
+        assert changes.rows.positions.tolist() == [1]
+
+
 class TestSuccessor:
     def test_values_known_only_here_stay(self):
         state = state_of(2)
@@ -392,6 +416,10 @@ class Law(RuleBasedStateMachine):
         count = len(self.state.series)
         periods = data.draw(st.lists(some, min_size=count, max_size=count))
         self.state.set_periods(np.array(periods, np.int64))
+
+    @rule()
+    def news_of_another_process_are_missing(self):
+        self.state.break_off()
 
     # --- the client -----------------------------------------------------------------
 
