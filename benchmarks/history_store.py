@@ -21,7 +21,7 @@ from django.db import connection
 from django.utils import timezone
 
 from telemetry.devices.models import Device, Series
-from telemetry.history import lease, seal, space, upkeep, watermarks
+from telemetry.history import keeper, lease, seal, space, watermarks
 from telemetry.history.journal import Gathered, Row, open_writer
 from telemetry.history.models import Block, Journal, Writer
 
@@ -147,7 +147,7 @@ def keep_house() -> None:
     with connection.cursor() as cursor:
         # What is dead is told once a second, and passes here follow each other at once.
         cursor.execute("SELECT pg_stat_force_next_flush()")
-    space.give_back(upkeep.PAGES)
+    space.give_back(keeper.PAGES)
 
 
 def whole_bytes() -> int:

@@ -58,9 +58,13 @@ async def _django(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class HubApplication:
-    """What a server calls. `drain` may be called before its shutdown, and twice."""
+    """What a server calls. `drain` may be called before its shutdown, and twice.
+
+    has_jobs: whether the hub of this process does the jobs of all (telemetry/jobs.py).
+    """
 
     def __init__(self) -> None:
+        self.has_jobs = True
         self.hub: Hub | None = None
         self._starting: asyncio.Lock | None = None
         self._draining: asyncio.Task[None] | None = None
@@ -95,10 +99,15 @@ class HubApplication:
             self._starting = asyncio.Lock()
         async with self._starting:
             if self.hub is None:
-                hub = Hub()
+                hub = Hub(has_jobs=self.has_jobs)
                 await hub.start()
                 self.hub = hub
         return self.hub
+
+    def announce_end(self) -> None:
+        """Say that this process is not ready any more, and go on working."""
+        if self.hub is not None:
+            self.hub.is_leaving = True
 
     async def drain(self) -> None:
         """End all sockets with a word, finish commits and acknowledgements; once."""

@@ -8,7 +8,8 @@ A room imports only rooms of a lower rank (held by tests/test_architecture.py):
 3  devices     devices, groups, keys, rights, presence
 4  history     the journal and reading it back
 6  ingest      the doors for devices and the one pipeline behind them
-7  live, api, dashboard, ops    browser sockets, programs, pages, health
+7  live, api, dashboard, ops, jobs    browser sockets, programs, pages, health; the
+               jobs of the whole hub
 8  hub, fleet, admin  what puts the rooms together; simulated devices
 9  management  the commands
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 
 from django.db import DatabaseError, InterfaceError, connection
@@ -19,23 +20,35 @@ from .devices.presence import Presence
 from .devices.registry import Registry
 from .devices.tallies import Tallies, seconds_to_hour
 from .history.heads import HeadRow, Heads
+from .history.keeper import new_keeper, new_room
 from .history.raw_from import RawFrom
-from .history.room import Room
+from .history.rounds import Rounds
 from .history.tail import Tail
 from .history.upkeep import Upkeep
-from .ingest.door import Door
+from .ingest.door import STOPPING, Door
 from .ingest.pipeline import Pipeline
+from .jobs import Errands
 from .live.echo import LinkChecks
 from .live.feed import Feed
 from .protocol import clock
 
 logger = logging.getLogger(__name__)
 
+# How often what other processes wrote of their devices is read.
+PRESENCE_LOOK_SECONDS = 2.0
+
 
 class Hub:
-    """One a process; ASGI scopes carry it as `telemetry.hub`."""
+    """One a process; ASGI scopes carry it as `telemetry.hub`.
 
-    def __init__(self) -> None:
+    has_jobs: whether it also does the jobs of the whole hub (jobs.py), as it does
+    when it is the only process. Workers leave them to `runjobs`.
+    """
+
+    # Said before it begins to stop, so that a balancer sends nobody more.
+    is_leaving = False
+
+    def __init__(self, *, has_jobs: bool = True) -> None:
         limits = conf.limits()
         self.events = Events(
             int(conf.value("EVENTS_PER_MINUTE")), int(conf.value("EVENTS_HELD"))
@@ -56,9 +69,7 @@ class Hub:
             held_bytes=int(conf.value("HELD_BYTES")),
             sessions_per_device=limits.sessions_per_device,
         )
-        self.room = Room(
-            int(conf.value("JOURNAL_BYTES")), int(conf.value("DISK_RESERVE_BYTES"))
-        )
+        self.room = new_room()
         self.door = Door(
             self.registry,
             self.presence,
@@ -68,22 +79,26 @@ class Hub:
             limits,
             self.tallies,
         )
-        self.upkeep = Upkeep(
-            self.tail,
-            self.room,
-            self._hand_over_raw_from,
-            self._hand_over_heads,
-            seal_readings=int(conf.value("SEAL_READINGS")),
-            seal_seconds=float(conf.value("SEAL_SECONDS")),
-            sessions_per_device=limits.sessions_per_device,
-        )
+        self.upkeep = self._new_upkeep(has_jobs)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
+    def _new_upkeep(self, has_jobs: bool) -> Rounds:
+        own = Upkeep(
+            self.tail, self.room, self._hand_over_raw_from, self._hand_over_heads
+        )
+        stopping = threading.Event()
+        if not has_jobs:
+            return Rounds("upkeep", stopping, own.look)
+        keeper = new_keeper(self.room, stopping, own.let_go)
+        return Rounds("upkeep", stopping, own.look, keeper.look, Errands().look)
+
     async def start(self) -> None:
         """Take over what the last process left, and open the doors."""
-        await self.presence.load()
         await self.pipeline.start()
+        await self.presence.load(self.pipeline.writer)
+        self.switchboard.listen_for_commands(self.pipeline.writer, self.door.on_command)
+        self.door.takeover.tell_with(self.switchboard.tell)
         await self.registry.start()
         await self.switchboard.start()
         await self.feed.start()
@@ -93,6 +108,7 @@ class Hub:
         self.upkeep.start()
         self._tasks = [
             loop.create_task(self._write_presence(), name="presence"),
+            loop.create_task(self._look_at_presence(), name="presence of others"),
             loop.create_task(self._write_events(), name="events"),
             loop.create_task(self._write_tallies(), name="tallies"),
             loop.create_task(self._load_tail(), name="tail"),
@@ -124,7 +140,7 @@ class Hub:
 
     def troubles(self) -> list[str]:
         """Why the hub cannot take readings just now, in words; empty if it can."""
-        reason = self.door.why_closed
+        reason = STOPPING if self.is_leaving else self.door.why_closed
         return [] if reason is None else [reason]
 
     def _hand_over_raw_from(self, raw_from: RawFrom) -> None:
@@ -143,6 +159,11 @@ class Hub:
         while True:
             await asyncio.sleep(conf.value("PRESENCE_SECONDS"))
             await _without_database_errors(self.presence.flush())
+
+    async def _look_at_presence(self) -> None:
+        while self.presence.is_shared:
+            await asyncio.sleep(PRESENCE_LOOK_SECONDS)
+            await _without_database_errors(self.presence.look())
 
     async def _write_events(self) -> None:
         while True:

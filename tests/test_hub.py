@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+from django.db import connection
 
+from telemetry.history import rounds
 from telemetry.history.journal import Mark
-from telemetry.history.models import Writer
+from telemetry.history.models import Block, Writer
 from telemetry.history.queries.query import read_sync
 from telemetry.hub import Hub
+from telemetry.ingest import pipeline
 from telemetry.ingest.batch import Batch
 from telemetry.protocol import clock
+from telemetry.threads import on_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,6 +33,9 @@ class Sender:
 
     def gave_up(self) -> None:
         raise AssertionError("the pipeline gave up")
+
+    def superseded(self) -> None:
+        raise AssertionError("the device has gone to another process")
 
 
 @asynccontextmanager
@@ -57,8 +66,15 @@ async def assert_knows(hub: Hub, seq: int, *values: float) -> None:
     while len(hub.tail) < len(values):
         await asyncio.sleep(0.01)
     span = (0, 2 * clock.now_us(), hub.tail)
-    found = await asyncio.to_thread(read_sync, [1], *span)
+    found = await asyncio.to_thread(read_and_close, [1], *span)
     assert found[1][1].tolist() == list(values)
+
+
+def read_and_close(*args: Any) -> Any:
+    try:
+        return read_sync(*args)
+    finally:
+        connection.close()  # This thread is another one the next time.
 
 
 async def die(hub: Hub) -> None:
@@ -114,3 +130,39 @@ def test_a_hub_without_a_past_starts():
             assert len(hub.tail) == 0
 
     asyncio.run(scenario())
+
+
+def test_a_hub_that_is_leaving_says_so_and_goes_on():
+    async def scenario() -> None:
+        async with started() as hub:
+            hub.is_leaving = True
+            assert hub.troubles() == ["the hub is stopping"]
+            assert hub.door.why_closed is None
+            await store(hub, 1, 1.0)
+            await assert_knows(hub, 1, 1.0)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("has_jobs", [True, False])
+def test_a_worker_leaves_the_jobs_to_others(has_jobs, settings, monkeypatch):
+    settings.TELEMETRY_SEAL_READINGS = 1_000
+    monkeypatch.setattr(rounds, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(pipeline, "FOLD_SECONDS", 0.02)
+
+    async def scenario() -> bool:
+        hub = Hub(has_jobs=has_jobs)
+        await hub.start()
+        try:
+            await store(hub, 1, *[1.0] * 1_001)
+            until = time.monotonic() + (30 if has_jobs else 1)
+            is_sealed, seq = False, 1
+            while time.monotonic() < until and not is_sealed:
+                seq += 1
+                await store(hub, seq, 1.0)  # A commit is when it folds.
+                is_sealed = await on_database_thread(Block.objects.exists)
+            return is_sealed
+        finally:
+            await hub.drain()
+
+    assert asyncio.run(scenario()) == has_jobs

@@ -66,6 +66,9 @@ class Upload:
     def gave_up(self) -> None:
         self.is_lost = True
 
+    def superseded(self) -> None:
+        """Never: an import has no numbers, so nobody owns it."""
+
     async def take(self, found: Slice) -> None:
         """Store what is good of a slice; on return it is on disk."""
         await self._make_series(found)

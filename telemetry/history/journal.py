@@ -28,7 +28,10 @@ from django.db.models import Max, QuerySet
 
 from .. import counters
 from ..devices.models import Series
+from ..devices.sharing import is_shared
+from . import owners
 from .models import Journal, TextReading, Writer
+from .owners import Superseded
 from .pack import Corrupt
 from .tick import Columns, Floats, Int32s, Int64s, sort_columns
 
@@ -191,11 +194,13 @@ class Row:
 
         Raises OperationalError when the database is away, locked or full: repeat
         the same row before anything later. Raises DatabaseError or ValueError when
-        what it carries cannot be stored.
+        what it carries cannot be stored, and Superseded when devices of its marks
+        have gone to another process: nothing of it is stored, nor will be.
         """
         marks, columns = self._content()
         try:
             with transaction.atomic(durable=True):
+                self._check_owners()
                 Journal.objects.bulk_create(
                     [
                         Journal(
@@ -221,10 +226,19 @@ class Row:
                         ],
                         batch_size=500,
                     )
-        except IntegrityError:
-            # An earlier try had reached the disk although its answer was lost.
+        except (IntegrityError, Superseded):
+            # An earlier try had reached the disk although its answer was lost. If
+            # devices have gone since, that was before: whoever took them over has
+            # seen it.
             if not self.is_stored():
                 raise
+
+    def _check_owners(self) -> None:
+        # Without a number nobody was promised anything.
+        if self.gathered.marks and is_shared():
+            devices = {device for device, _ in self.gathered.marks}
+            if lost := owners.lost(devices, self.writer):
+                raise Superseded(lost)
 
     def is_stored(self) -> bool:
         """Whether this very row is on disk, as an earlier try may have left it.

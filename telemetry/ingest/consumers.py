@@ -241,6 +241,12 @@ class DeviceConsumer(SessionSocket):
             # Later batches may have theirs already; the next ack looks at the first.
             insort(self.refusals, (seq, refusals), key=itemgetter(0))
 
+    def superseded(self) -> None:
+        # What is not acked it will send again where it is now.
+        if self.device is not None:
+            self.door.presence.moved(self.device.id)
+        self.bye(close_codes.SUPERSEDED)
+
     def gave_up(self) -> None:
         self.bye(close_codes.DRAINING, "not stored; send again", AGAIN_AFTER_MS)
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -20,9 +20,11 @@ from ..devices.auth_limit import AuthLimit
 from ..devices.entries import Change, DeviceEntry, SeriesWanted
 from ..devices.presence import Presence
 from ..devices.registry import Registry
+from ..devices.sharing import is_shared
 from ..devices.tallies import Tallies
+from ..history import owners
 from ..history.heads import Heads
-from ..history.journal import Mark
+from ..history.journal import Mark, SessionKey
 from ..history.raw_from import RawFrom
 from ..history.room import Room
 from ..protocol import clock, close_codes
@@ -35,6 +37,7 @@ from .batch import Refusals, first_values, kind_of
 from .clock_guard import behind_us
 from .pipeline import Pipeline
 from .rate import TokenBucket
+from .takeover import SUPERSEDED, Takeover
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ DRAIN_AFTER_MS = 15_000
 DRAIN_SLICE = 200
 FLAPPING_AFTER_MS = 60_000
 NO_HINT = MetricHint()
+STOPPING = "the hub is stopping"
 
 
 class DeviceSocket(Protocol):
@@ -54,6 +58,7 @@ class DeviceSocket(Protocol):
     device: DeviceEntry | None
     prefix: str
     ticket: int
+    session: SessionKey | None
     is_closing: bool
 
     def bye(self, code: int, reason: str = "", after_ms: int = 0) -> None: ...
@@ -80,6 +85,7 @@ class Door:
         self.presence = presence
         self.pipeline = pipeline
         self.limits = limits
+        self.takeover = Takeover(pipeline)
         self._heads = heads
         self._room = room
         self._sockets: set[DeviceSocket] = set()
@@ -93,6 +99,7 @@ class Door:
         self._is_open = asyncio.Event()
         self._is_open.set()
         self._task: asyncio.Task[None] | None = None
+        self._asides: set[asyncio.Future[None]] = set()
         self._counted_readings = 0
         self.is_draining = False
         self.clock_behind_us = 0
@@ -107,6 +114,7 @@ class Door:
         From here on somebody else has the room measured; the door reads it.
         """
         self.registry.listen(self._on_change)
+        self.presence.listen_for_takeovers(self._on_taken_over)
         self.pipeline.listen_for_stalls(self._on_stall)
         self.check_clock()
         await on_database_thread(self._room.measure)
@@ -136,7 +144,7 @@ class Door:
     def why_closed(self) -> str | None:
         """Why no readings are let through now, or None."""
         if self.is_draining:
-            return "the hub is stopping"
+            return STOPPING
         if self.clock_behind_us:
             seconds = self.clock_behind_us // 1_000_000
             return f"the hub's clock is {seconds} s behind its newest reading"
@@ -223,7 +231,45 @@ class Door:
     async def watermark(self, device_id: int, session: str) -> Mark | None:
         """How far a session got, once the device's older socket's commits ended."""
         await self.pipeline.flush()
+        if is_shared():
+            return await self.takeover.watermark(device_id, session)
         return await self.pipeline.watermark(device_id, session)
+
+    # --- whose it is now --------------------------------------------------------
+
+    def on_command(self, kind: str, device_id: int) -> None:
+        """Another process asks for something."""
+        if kind == SUPERSEDED:
+            self._look_whose(device_id)
+
+    def _on_taken_over(self, device_ids: Collection[int]) -> None:
+        """Newer sockets of these devices are open in other processes."""
+        for device_id in device_ids:
+            socket = self._of_device.get(device_id)
+            if socket is not None and socket.session is None:
+                # It sends without numbers, so nobody claims it.
+                socket.bye(close_codes.SUPERSEDED)
+            else:
+                self._look_whose(device_id)
+
+    def _look_whose(self, device_id: int) -> None:
+        """End the device's socket if it has gone to another process since its `hello`.
+
+        The news may be late: by now it may be back here, with a newer socket.
+        """
+        socket = self._of_device.get(device_id)
+        if socket is not None and socket.session is not None:
+            task = asyncio.ensure_future(self._end_if_gone(socket, device_id))
+            self._asides.add(task)
+            task.add_done_callback(self._asides.discard)
+
+    async def _end_if_gone(self, socket: DeviceSocket, device_id: int) -> None:
+        # What it cannot find out now, its next commit will.
+        with contextlib.suppress(DatabaseError, InterfaceError):
+            owner = await on_database_thread(owners.owner_of, device_id)
+            if owner not in (0, self.pipeline.writer) and not socket.is_closing:
+                self.presence.moved(device_id)
+                socket.bye(close_codes.SUPERSEDED)
 
     # --- what is let through ----------------------------------------------------
 

@@ -70,6 +70,14 @@ class Upload:
     def gave_up(self) -> None:
         self.is_lost = True
 
+    def superseded(self) -> None:
+        """Never: what has no number has no owner.
+
+        A request is answered by the process that stored it, and nothing elsewhere
+        counts on it. Repeating it after a lost answer is the client's decision,
+        whichever process it reaches then.
+        """
+
 
 @csrf_exempt
 async def ingest(request: HttpRequest) -> HttpResponse:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -27,14 +27,17 @@ from django.db import (
 from msgspec import Struct
 
 from .. import counters
+from ..devices.sharing import is_shared
 from ..history import watermarks
 from ..history.heads import Heads
 from ..history.journal import Gathered, Mark, Row, SessionKey, open_writer
+from ..history.owners import Superseded
 from ..history.tail import Tail
 from ..history.tick import Columns, Tick
 from ..protocol import clock
 from ..threads import on_database_thread
 from .batch import Batch
+from .heartbeat import Heartbeat
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +66,9 @@ class Sender(Protocol):
 
     def gave_up(self) -> None:
         """What was submitted may be lost: forget that it was ever received."""
+
+    def superseded(self) -> None:
+        """The device is another process's now: nothing un-acked is stored here."""
 
 
 class Record(Struct, frozen=True):
@@ -111,10 +117,14 @@ class Gathering:
 
     def part(self, start: int, stop: int) -> Gathering:
         """Some of the batches as a gathering of their own."""
+        return self.only(range(start, stop))
+
+    def only(self, places: Iterable[int]) -> Gathering:
+        """The batches at these places as a gathering of their own."""
         part = Gathering()
         ends = [(record.start, record.text_start) for record in self.records[1:]]
         ends.append((len(self.columns.series), len(self.columns.texts)))
-        for record, end in zip(self.records[start:stop], ends[start:stop], strict=True):
+        for record, end in ((self.records[at], ends[at]) for at in places):
             readings = slice(record.start, end[0])
             batch = Batch(
                 self.columns.series[readings].tolist(),
@@ -167,6 +177,7 @@ class Pipeline:
         self._listeners: list[Callable[[Tick], None]] = []
         self._stall_listeners: list[Callable[[bool], None]] = []
         self._task: asyncio.Task[None] | None = None
+        self._heart: Heartbeat | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._is_stopping = False
         self.writer = 0
@@ -183,6 +194,10 @@ class Pipeline:
         self._next_fold = loop.time() + FOLD_SECONDS
         counters.HELD_BYTES.set_function(lambda: self._held_bytes)
         self._task = loop.create_task(self._run(), name="pipeline")
+        if is_shared():
+            # Who else would want to know whether this process lives?
+            self._heart = Heartbeat(self.writer)
+            self._heart.start()
 
     def _open(self) -> int:
         now = clock.now_us()
@@ -201,6 +216,8 @@ class Pipeline:
             # reach the disk, so the writer must not count as ended then.
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self._heart is not None:
+            await asyncio.to_thread(self._heart.stop)
         is_flushed = not self._queue
         if is_flushed and await self._fold():
             await loop.run_in_executor(
@@ -210,6 +227,11 @@ class Pipeline:
         await loop.run_in_executor(self._executor, _close_connection)
         self._executor.shutdown(wait=False)
         return is_flushed
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing is taken any more."""
+        return self._is_stopping
 
     def listen(self, listener: Callable[[Tick], None]) -> None:
         """Call `listener` after each durable commit."""
@@ -275,6 +297,10 @@ class Pipeline:
                     raise
                 await asyncio.sleep(LONGEST_RETRY_SECONDS)
 
+    def unfolded(self, session: SessionKey) -> Mark | None:
+        """How far a session got here; None: nothing of it since the last fold."""
+        return self._unfolded.get(session)
+
     # --- out --------------------------------------------------------------------
 
     async def _run(self) -> None:
@@ -328,6 +354,10 @@ class Pipeline:
             columns = await self._write(row)
         except (DataError, IntegrityError, ValueError) as error:
             await self._halve(gathering, error)
+            return
+        except Superseded as gone:
+            self._set_stalled(False)
+            await self._leave_out(gathering, gone.devices)
             return
         self._number = row.number
         for session, mark in gathering.columns.marks.items():
@@ -389,7 +419,11 @@ class Pipeline:
             except (OperationalError, InterfaceError):
                 connection.close()
                 raise
+            except Superseded:
+                raise
             except Exception:
+                # PostgreSQL ends a commit that was stopped on its way, by another name.
+                connection.close_if_unusable_or_obsolete()
                 # Whatever it was: the number is used again only if it is free.
                 if not row.is_stored():
                     raise
@@ -399,6 +433,26 @@ class Pipeline:
             # The row is on disk. A merge that failed has left the chunk as it was.
             logger.exception("merging the tail failed")
         return columns
+
+    async def _leave_out(self, gathering: Gathering, gone: frozenset[int]) -> None:
+        """Commit without the numbered batches of devices that are another's now.
+
+        Their marks would be wrong there, and an ack a lie. No later batch of these
+        senders slips through should a device come back: a `hello` claims it only once
+        all that was submitted before is through (`flush`).
+        """
+        kept: list[int] = []
+        senders: set[Sender] = set()
+        for at, record in enumerate(gathering.records):
+            if record.session is not None and record.session[0] in gone:
+                senders.add(record.sender)
+            else:
+                kept.append(at)
+        counters.SUPERSEDED.inc(len(gathering.records) - len(kept))
+        for sender in senders:
+            sender.superseded()
+        if kept:
+            await self._commit(gathering.only(kept))
 
     async def _halve(self, gathering: Gathering, error: Exception) -> None:
         """The data is at fault: find the batch that the database cannot store."""
@@ -478,9 +532,12 @@ class Pipeline:
                 while len(self._queue) > 0 and self._task is asyncio.current_task():
                     await self._commit_next()
             is_folded = True
-        except Exception:
+        except Exception as error:
             # The edge of the process: commits must go on. All is folded next time.
-            logger.exception("folding failed, and is tried again")
+            if isinstance(error, (DatabaseError, InterfaceError)):
+                logger.warning("folding waits for the database: %s", error)
+            else:
+                logger.exception("folding failed, and is tried again")
             await loop.run_in_executor(self._executor, _close_connection)
             return False
         finally:

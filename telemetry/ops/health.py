@@ -60,4 +60,7 @@ def database_troubles() -> list[str]:
 def _answer(content: dict[str, object], status: int = 200) -> JsonResponse:
     response = JsonResponse(content, status=status)
     response["Cache-Control"] = "no-store"
+    # Django would log each 503 as an error of the hub. A balancer asks every second or
+    # two, and what is the matter is told once, where it begins.
+    response._has_been_logged = True  # type: ignore[attr-defined]
     return response

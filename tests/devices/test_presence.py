@@ -4,8 +4,10 @@ import pytest
 from django.db import OperationalError
 
 from telemetry.devices import presence as presence_module
+from telemetry.devices import presence_rows
 from telemetry.devices.models import Device, DevicePresence
 from telemetry.devices.presence import ABNORMAL, UNSEEN, Presence
+from telemetry.devices.sweep import take_offline
 from telemetry.devices.times import us_of
 from telemetry.threads import on_database_thread
 
@@ -13,9 +15,14 @@ SECOND = 1_000_000
 NOW = 1_795_341_600 * SECOND
 
 
+def alone(*watchers):
+    """Of a process that has the database to itself."""
+    return Presence(*watchers, is_shared=False)
+
+
 @pytest.fixture
 def presence():
-    return Presence()
+    return alone()
 
 
 class TestMemory:
@@ -94,8 +101,8 @@ class TestDatabase:
         presence.heard([boiler.id], NOW + SECOND)
         await presence.flush()
         watcher = Watching()
-        await Presence(watcher).load()
-        later = Presence(watcher)
+        await alone(watcher).load()
+        later = alone(watcher)
         assert watcher.seen == [(boiler.id, ABNORMAL, NOW + SECOND)]
         presence.disconnect(boiler.id, 1000, NOW + SECOND)
         await presence.flush()
@@ -111,14 +118,14 @@ class TestDatabase:
         row = await on_database_thread(DevicePresence.objects.get)
         assert (row.is_online, row.close_code, row.skew_ms) == (False, 4409, -3.5)
         assert us_of(row.last_seen_at) == NOW + 123_456
-        later = Presence()
+        later = alone()
         await later.load()
         assert later.get(boiler.id) == presence.get(boiler.id)
 
     async def test_who_was_online_in_a_dead_process_is_offline(self, presence, boiler):
         presence.connect(boiler.id, "", NOW)
         await presence.flush()
-        later = Presence()
+        later = alone()
         await later.load()
         entry = later.get(boiler.id)
         assert (entry.is_online, entry.close_code) == (False, ABNORMAL)
@@ -131,7 +138,7 @@ class TestDatabase:
     ):
         presence.connect(boiler.id, "", NOW)
         await presence.flush()
-        later = Presence()
+        later = alone()
         later.connect(boiler.id, "new", NOW + SECOND)
         await later.load()
         assert later.get(boiler.id).is_online
@@ -144,13 +151,13 @@ class TestDatabase:
             [Device(slug=f"d{n}", name="x") for n in range(1_200)],
         )
         sizes = []
-        real = presence_module._write
+        real = presence_rows.write_alone
 
         def write(lines):
             sizes.append(len(lines))
             real(lines)
 
-        monkeypatch.setattr(presence_module, "_write", write)
+        monkeypatch.setattr(presence_rows, "write_alone", write)
         presence.heard([device.id for device in devices], NOW)
         await presence.flush()
         await presence.flush()
@@ -165,7 +172,7 @@ class TestDatabase:
 
         presence.heard([boiler.id], NOW)
         with monkeypatch.context() as patch:
-            patch.setattr(presence_module, "_write", away)
+            patch.setattr(presence_rows, "write_alone", away)
             with pytest.raises(OperationalError):
                 await presence.flush()
         await presence.flush()
@@ -178,3 +185,109 @@ class TestDatabase:
         await presence.flush()
         row = await on_database_thread(DevicePresence.objects.get)
         assert row.device_id == boiler.id
+
+
+@pytest.mark.django_db(transaction=True)
+class TestBetweenProcesses:
+    """Two processes that share a database: writers 1 and 2."""
+
+    @pytest.fixture
+    async def both(self):
+        both = Presence(is_shared=True), Presence(is_shared=True)
+        for writer, each in enumerate(both, 1):
+            await each.load(writer)
+        return both
+
+    async def test_what_is_online_there_is_online_here_and_listeners_hear_once(
+        self, both, boiler
+    ):
+        one, other = both
+        heard = []
+        other.listen(lambda ids: heard.append(list(ids)))
+        one.connect(boiler.id, "10.0.0.7", NOW)
+        await one.flush()
+        await other.look()
+        await other.look()
+        entry = other.get(boiler.id)
+        assert (entry.is_online, entry.address) == (True, "10.0.0.7")
+        one.disconnect(boiler.id, 1000, NOW + SECOND)
+        await one.flush()
+        await other.look()
+        assert (entry.is_online, entry.close_code) == (False, 1000)
+        assert heard == [[boiler.id], [boiler.id]]
+
+    async def test_a_start_leaves_the_devices_of_others_online(self, both, boiler):
+        one, _ = both
+        one.connect(boiler.id, "", NOW)
+        await one.flush()
+        third = Presence(is_shared=True)
+        await third.load(3)
+        assert third.get(boiler.id).is_online
+        await third.flush()
+        row = await on_database_thread(DevicePresence.objects.get)
+        assert (row.is_online, row.writer_id) == (True, 1)
+
+    async def test_the_end_of_an_older_socket_takes_nobody_offline(self, both, boiler):
+        one, other = both
+        one.connect(boiler.id, "", NOW)
+        await one.flush()
+        await other.look()
+        other.connect(boiler.id, "", NOW + SECOND)
+        one.moved(boiler.id)
+        one.disconnect(boiler.id, 4409, NOW + 2 * SECOND)
+        assert one.get(boiler.id).is_online
+        for each in (one, other, one):
+            await each.flush()
+            await each.look()
+        for each in both:
+            assert each.get(boiler.id).is_online
+        row = await on_database_thread(DevicePresence.objects.get)
+        assert (row.is_online, row.writer_id) == (True, 2)
+
+    async def test_a_device_that_moved_and_never_came_is_offline(
+        self, both, boiler, monkeypatch
+    ):
+        monkeypatch.setattr(presence_module, "MOVED_SECONDS", 0.0)
+        one, _ = both
+        one.connect(boiler.id, "", NOW)
+        one.moved(boiler.id)
+        one.disconnect(boiler.id, 4409, NOW + SECOND)
+        assert one.get(boiler.id).is_online
+        await one.look()
+        assert not one.get(boiler.id).is_online
+
+    async def test_a_newer_socket_elsewhere_is_told_of(self, both, boiler):
+        one, other = both
+        taken = []
+        one.listen_for_takeovers(lambda ids: taken.append(list(ids)))
+        one.connect(boiler.id, "", NOW)
+        other.connect(boiler.id, "", NOW + SECOND)
+        await other.flush()
+        await one.look()
+        assert taken == [[boiler.id]]
+        one.disconnect(boiler.id, 4409, NOW + 2 * SECOND)
+        assert one.get(boiler.id).is_online
+
+    async def test_a_process_that_was_taken_for_gone_says_that_it_lives(
+        self, both, boiler
+    ):
+        one, other = both
+        one.connect(boiler.id, "", NOW)
+        await one.flush()
+        assert await on_database_thread(take_offline, [1]) == 1
+        await other.look()
+        assert not other.get(boiler.id).is_online
+        await one.look()
+        await one.flush()
+        await other.look()
+        assert other.get(boiler.id).is_online
+
+    async def test_being_heard_elsewhere_changes_no_state(self, both, boiler):
+        one, other = both
+        one.connect(boiler.id, "", NOW)
+        await one.flush()
+        other.heard([boiler.id], NOW + 9 * SECOND)
+        await other.flush()
+        row = await on_database_thread(DevicePresence.objects.get)
+        assert (row.is_online, row.writer_id) == (True, 1)
+        assert us_of(row.last_seen_at) == NOW + 9 * SECOND

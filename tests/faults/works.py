@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,12 +22,13 @@ from telemetry.devices.models import Device, Series
 from telemetry.history import (
     blocks,
     journal,
+    keeper,
     late,
     lease,
+    rounds,
     seal,
     space,
     summary,
-    upkeep,
     watermarks,
 )
 from telemetry.history.heads import Heads
@@ -36,7 +38,6 @@ from telemetry.history.models import Block, Fault, Journal, Lease, Writer
 from telemetry.history.queries.buckets import read_buckets
 from telemetry.history.queries.query import read_sync
 from telemetry.history.room import Room
-from telemetry.history.tail import Tail
 from tests.history.model import BUCKET_US
 from tests.history.rows import gathered
 
@@ -219,20 +220,21 @@ def _seal_work(most_readings: int) -> Callable[[Held], None]:
 
 def keep_up(seal_readings: int) -> None:
     """As a hub does it, until the fault "end" is on."""
-    upkeep.LOOK_SECONDS = 0.05
-    keeping = upkeep.Upkeep(
-        Tail(1_000_000),
-        Room(2**40, 0),
-        lambda raw_from: None,
-        lambda heads: None,
+    rounds.LOOK_SECONDS = 0.05
+    room = Room(2**40, 0)
+    stopping = threading.Event()
+    keeping = keeper.Keeper(
+        room,
+        stopping,
         seal_readings=seal_readings,
         seal_seconds=1.0,
         sessions_per_device=8,
     )
-    keeping.start()
+    looking = rounds.Rounds("upkeep", stopping, room.measure, keeping.look)
+    looking.start()
     while not (Path(os.environ["FAULTS_DIR"]) / "end").exists():
         time.sleep(0.01)
-    keeping.stop(PATIENCE_SECONDS)
+    looking.stop(PATIENCE_SECONDS)
 
 
 def thin_all(

@@ -84,6 +84,7 @@ class Sender:
     committed_seqs: list[int | None] = field(default_factory=list)
     refused_seqs: list[int | None] = field(default_factory=list)
     is_lost: bool = False
+    is_superseded: bool = False
 
     def committed(self, seq: int | None) -> None:
         self.committed_seqs.append(seq)
@@ -94,6 +95,9 @@ class Sender:
 
     def gave_up(self) -> None:
         self.is_lost = True
+
+    def superseded(self) -> None:
+        self.is_superseded = True
 
 
 def stored() -> list[tuple[int, int, int, float]]:
@@ -230,6 +234,9 @@ class Connection:
     def gave_up(self) -> None:
         self.is_lost = True
         self.device.news.set()
+
+    def superseded(self) -> None:
+        raise AssertionError("there is one process")
 
 
 def random_faults(rng: random.Random):

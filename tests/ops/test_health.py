@@ -55,6 +55,11 @@ class TestReadyz:
         assert status == 503
         assert answer["reasons"] == ["The hub has not started in this process."]
 
+    async def test_what_a_balancer_asks_for_is_no_error_in_the_log(self, caplog):
+        response = await AsyncClient().get("/readyz")
+        assert response.status_code == 503
+        assert caplog.messages == []
+
     async def test_hubs_own_reasons_are_told(self):
         status, answer = await readyz(StillHub("The clock is behind."))
         assert status == 503

@@ -14,6 +14,9 @@ from tests.processes import ROOT
 # on PostgreSQL.
 PLACES = (
     "tests/test_migrations.py",
+    "tests/test_hub.py",
+    "tests/test_jobs.py",
+    "tests/test_checks.py",
     "tests/devices",
     "tests/history",
     "tests/ingest/test_pipeline.py",
