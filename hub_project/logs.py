@@ -23,13 +23,18 @@ SECRET = re.compile(r"(hubt?_[A-Za-z0-9]{8}_)[A-Za-z0-9_-]+")
 
 
 class LineFormatter(logging.Formatter):
-    """`2026-01-01T00:00:00Z WARNING telemetry.ingest: message`, one line, bounded."""
+    """`2026-01-01T00:00:00Z WARNING telemetry.ingest: message`, one line, bounded.
+
+    process: what this process is called where there are several: it comes before the
+    logger's name, as `[worker-1]`.
+    """
 
     converter = staticmethod(time.gmtime)
 
-    def __init__(self) -> None:
+    def __init__(self, process: str = "") -> None:
+        place = f"[{process}] %(name)s" if process else "%(name)s"
         super().__init__(
-            "%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ"
+            f"%(asctime)s %(levelname)s {place}: %(message)s", "%Y-%m-%dT%H:%M:%SZ"
         )
 
     def formatMessage(self, record: logging.LogRecord) -> str:

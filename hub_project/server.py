@@ -32,7 +32,10 @@ from .logs import without_peers_faults
 SOCKET_MESSAGE_BYTES = 131_072
 # A factory comes back from a power cut with all its devices at once.
 BACKLOG = 4_096
-GRACEFUL_SECONDS = 30
+# For the whole end: the hub drains in TELEMETRY_DRAIN_SECONDS of it, and what is left
+# is for answers that are still being sent, which get a moment in any case.
+GRACEFUL_SECONDS = 22
+LAST_ANSWERS_SECONDS = 2
 # A half-sent request must not hold a connection for ever (uvicorn has no such
 # limit): the headers, which include a socket's handshake, and the whole body.
 HEADER_SECONDS = 10.0
@@ -68,6 +71,10 @@ PING_SECONDS = 20.0
 FIRST_PING_SECONDS = 5.0
 
 
+# The address of who comes over a unix socket, which has none: a proxy of this machine.
+UNIX_CLIENT = "unix"
+
+
 class HeadTooLarge(Exception):
     """A request's line and headers are beyond `HEAD_BYTES` or `HEAD_LINES`."""
 
@@ -91,6 +98,7 @@ class PatientHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.client = self.client or _local_client(transport)
         self._expect_within(HEADER_SECONDS)
 
     def data_received(self, data: bytes) -> None:
@@ -242,6 +250,10 @@ class PatientSocketProtocol(WebSocketsSansIOProtocol):
     # Who wants to know how long each ping took, in seconds.
     listeners: tuple[()] | list[Callable[[float], None]] = ()
 
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.client = self.client or _local_client(transport)
+
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.response.status_code == 101:
@@ -354,6 +366,13 @@ class PatientSocketProtocol(WebSocketsSansIOProtocol):
         self.loop.call_later(LAST_BYTES_SECONDS, self.transport.abort)
 
 
+def _local_client(transport: Transport) -> tuple[str, int] | None:
+    """Only for a unix socket: a TCP peer that has gone already has no address too."""
+    end = transport.get_extra_info("socket")
+    is_unix = end is not None and end.family == socket.AF_UNIX
+    return (UNIX_CLIENT, 0) if is_unix else None
+
+
 def server_config(application: Any, **options: Any) -> Config:
     """uvicorn's configuration for `application`; options are uvicorn's own."""
     for name in ("uvicorn.error", "asyncio"):
@@ -401,10 +420,14 @@ class HubServer(Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()  # No new connections; the open ones live on.
+        loop = asyncio.get_running_loop()
+        until = loop.time() + GRACEFUL_SECONDS
         draining = asyncio.ensure_future(self._drain())
         # A second Ctrl+C ends the waiting.
         while not draining.done() and not self.force_exit:
             await asyncio.wait([draining], timeout=0.1)
+        left = max(LAST_ANSWERS_SECONDS, int(until - loop.time()))
+        self.config.timeout_graceful_shutdown = left
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

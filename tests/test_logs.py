@@ -20,6 +20,11 @@ class TestLineFormatter:
         assert len(line.splitlines()) == 1
         assert "\x1b" not in line and "\\n2026 ERROR forged\\r\\x1b" in line
 
+    def test_process_of_several_is_named(self):
+        line = LineFormatter("worker-2").format(record("it is up"))
+        assert line.endswith("Z WARNING [worker-2] hub: it is up")
+        assert LineFormatter().format(record("it")).endswith("Z WARNING hub: it")
+
     def test_long_record_is_cut(self):
         line = LineFormatter().format(record("x" * 1_000_000))
         assert len(line) <= LINE_CHARACTERS + 1

@@ -31,7 +31,7 @@ ADMIN_NAME = "admin"
 def set_up() -> str | None:
     """Make everything ready; returns the first admin's password if it made one."""
     settings.HUB_DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _turn(settings.HUB_DATA_DIR / "setup.lock"):
+    with turn():
         if needs_migration():
             call_command("migrate", interactive=False, verbosity=0)
         collect_static_files()
@@ -123,7 +123,14 @@ def make_first_admin() -> str | None:
 
 
 @contextlib.contextmanager
-def _turn(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def turn(*, is_patient: bool = True) -> Iterator[None]:
+    """One process at a time makes the database. Raises CommandError if not patient."""
+    with (Path(settings.HUB_DATA_DIR) / "setup.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if is_patient else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise CommandError(
+                _("expected nobody else to make the database, but another process is"),
+                returncode=2,
+            ) from error
         yield

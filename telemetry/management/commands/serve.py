@@ -1,26 +1,34 @@
-"""`manage.py serve`: the hub on uvicorn, and with --setup all that a start needs."""
+"""`manage.py serve`: the hub on uvicorn, and with --setup all that a start needs.
+
+With --workers it is the parent of several such processes, each started with --worker.
+"""
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import contextlib
 import errno
 import logging
 import socket
 import ssl
+import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, connections
 from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.utils.translation import gettext as _
-from uvicorn import Config
 
-from hub_project import env, server
+from hub_project import env, memory, server
+from hub_project.line import ChildLine
+from hub_project.worker import WorkerServer
 
-from .. import demo, setup
+from ... import conf
+from .. import demo, setup, workers
 
 logger = logging.getLogger(__name__)
 
@@ -40,23 +48,83 @@ class Command(BaseCommand):
             action="store_true",
             help="also run a simulated fleet that connects over real WebSockets",
         )
+        parser.add_argument(
+            "--workers",
+            metavar="N",
+            help="run so many processes, and their jobs; needs PostgreSQL and Redis",
+        )
+        # How a worker is started by its parent.
+        for name in ("--worker", "--line-fd"):
+            parser.add_argument(name, type=int, help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["worker"] is not None:
+            self._work(options)
+            return
+        count = options["workers"]
+        if count is not None:
+            count = workers.checked(count)
         with self._listen() as listener:
-            self._serve(listener, options)
+            if count is None:
+                self._serve(listener, options)
+            else:
+                self._supervise(listener, count, options)
+
+    def _supervise(
+        self, listener: socket.socket, count: int, options: dict[str, Any]
+    ) -> None:
+        """Be the parent of `count` workers, until a signal ends all."""
+        password = self._prepare(options)
+        _check_certificate()
+        fleet = demo.Demo() if options["demo"] else None
+
+        def on_started() -> None:
+            self._welcome(password, fleet)
+            if fleet is not None:
+                fleet.start()
+
+        supervisor = workers.supervisor(listener, count, on_started)
+        connections.close_all()  # The parent needs none.
+        memory.settle()
+        try:
+            code = asyncio.run(supervisor.run())
+        finally:
+            if fleet is not None:
+                fleet.stop()
+        if supervisor.is_started:
+            self._say_stopped()
+        if code:
+            sys.exit(code)
+
+    def _work(self, options: dict[str, Any]) -> None:
+        """Be one of several workers, as the parent wants it."""
+        with _needing_database():
+            self._check_tables()
+        # Only now, as in `_serve`.
+        from hub_project.asgi import application
+
+        application.has_jobs = False
+        # Over its own unix socket there is only the proxy.
+        proxies = [*settings.HUB_TRUSTED_PROXIES, server.UNIX_CLIENT]
+        trust = {"proxy_headers": True, "forwarded_allow_ips": proxies}
+        config = server.server_config(application, **self._server_options(), **trust)
+        WorkerServer(
+            config,
+            application,
+            ChildLine(options["line_fd"]),
+            workers.socket_path(options["worker"]),
+            conf.value("DRAIN_WAIT_SECONDS"),
+        ).run(sockets=[])
 
     def _serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
-        password = None
-        with _needing_database():
-            if options["setup"]:
-                password = setup.set_up()
-            else:
-                self._check_set_up()
+        password = self._prepare(options)
         # Only now: it loads every room, and the hub must not meet an old database.
         from hub_project.asgi import application
 
-        config = server.server_config(application, **self._server_options())
-        self._check_certificate(config)
+        _check_certificate()
+        config = server.server_config(
+            application, **self._server_options(), **self._trust()
+        )
         fleet = demo.Demo() if options["demo"] else None
 
         def on_started() -> None:
@@ -71,8 +139,15 @@ class Command(BaseCommand):
             if fleet is not None:
                 fleet.stop()
         if hub_server.started:
-            self.stdout.write(_("The hub has stopped."))
-            self.stdout.flush()
+            self._say_stopped()
+
+    def _prepare(self, options: dict[str, Any]) -> str | None:
+        """What a start needs; the first admin's password if it was made now."""
+        with _needing_database():
+            if options["setup"]:
+                return setup.set_up()
+            self._check_set_up()
+        return None
 
     def _listen(self) -> socket.socket:
         host, port = settings.HUB_HOST, settings.HUB_PORT
@@ -92,15 +167,18 @@ class Command(BaseCommand):
 
     def _check_set_up(self) -> None:
         """Without --setup: say what is missing instead of failing page by page."""
-        if setup.needs_migration():
-            raise CommandError(
-                _("The database is not migrated: run “manage.py migrate”."),
-                returncode=2,
-            )
+        self._check_tables()
         if setup.needs_static_files():
             logger.warning(
                 "static files have changed: run “manage.py serve --setup” once, "
                 "or “manage.py collectstatic”"
+            )
+
+    def _check_tables(self) -> None:
+        if setup.needs_migration():
+            raise CommandError(
+                _("The database is not migrated: run “manage.py migrate”."),
+                returncode=2,
             )
 
     def _server_options(self) -> dict[str, Any]:
@@ -108,27 +186,15 @@ class Command(BaseCommand):
         if settings.HUB_TLS_CERT:
             options["ssl_certfile"] = settings.HUB_TLS_CERT
             options["ssl_keyfile"] = settings.HUB_TLS_KEY
-        if settings.HUB_TRUSTED_PROXIES:
-            options["proxy_headers"] = True
-            options["forwarded_allow_ips"] = list(settings.HUB_TRUSTED_PROXIES)
         return options
 
-    def _check_certificate(self, config: Config) -> None:
-        try:
-            config.load()
-        except ssl.SSLError as error:
-            raise CommandError(
-                _(
-                    "HUB_TLS_CERT and HUB_TLS_KEY: expected a PEM certificate and the "
-                    "key that belongs to it, got %(cert)s and %(key)s (%(reason)s)."
-                )
-                % {
-                    "cert": settings.HUB_TLS_CERT,
-                    "key": settings.HUB_TLS_KEY,
-                    "reason": error.reason or error,
-                },
-                returncode=2,
-            ) from error
+    def _trust(self) -> dict[str, Any]:
+        proxies = list(settings.HUB_TRUSTED_PROXIES)
+        return {"proxy_headers": bool(proxies), "forwarded_allow_ips": proxies}
+
+    def _say_stopped(self) -> None:
+        self.stdout.write(_("The hub has stopped."))
+        self.stdout.flush()
 
     def _welcome(self, password: str | None, fleet: demo.Demo | None) -> None:
         """Where to go next, in plain words."""
@@ -167,6 +233,28 @@ class Command(BaseCommand):
         say(_("     or connect it for good: %(url)s") % {"url": f"{sockets}/ws/device"})
         say(_("  4. Watch it: %(url)s") % {"url": f"{url}/g/cellar"})
         say(_("Or see a simulated fleet move first: make demo"))
+
+
+def _check_certificate() -> None:
+    """Say what is wrong with it now, instead of at the first connection."""
+    if not settings.HUB_TLS_CERT:
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.HUB_TLS_CERT, settings.HUB_TLS_KEY)
+    except ssl.SSLError as error:
+        raise CommandError(
+            _(
+                "HUB_TLS_CERT and HUB_TLS_KEY: expected a PEM certificate and the "
+                "key that belongs to it, got %(cert)s and %(key)s (%(reason)s)."
+            )
+            % {
+                "cert": settings.HUB_TLS_CERT,
+                "key": settings.HUB_TLS_KEY,
+                "reason": error.reason or error,
+            },
+            returncode=2,
+        ) from error
 
 
 @contextlib.contextmanager

@@ -1,0 +1,191 @@
+"""One of several workers: its parent hands it connections, and it has a socket too."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+import stat
+from collections.abc import Awaitable, Coroutine
+from pathlib import Path
+from typing import Protocol
+
+from uvicorn import Config
+
+from .line import ChildLine, Cut
+from .server import BACKLOG, HubServer
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 1.0
+# What the parent gave before it heard that this worker is leaving is still taken.
+LAST_GIVEN_SECONDS = 0.1
+# Its owner and its group, to which the proxy belongs; nobody else.
+SOCKET_MODE = 0o660
+
+
+class Application(Protocol):
+    """What this needs of `asgi.HubApplication`, which loads every room."""
+
+    def announce_end(self) -> None: ...
+    def drain(self) -> Awaitable[None]: ...
+
+
+class WorkerServer(HubServer):
+    """uvicorn as a worker runs it.
+
+    path: of its own unix socket, for a proxy that chooses the worker. wait_seconds:
+    how long it says that it is leaving before it does.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        application: Application,
+        line: ChildLine,
+        path: Path,
+        wait_seconds: float,
+    ) -> None:
+        super().__init__(config, application.drain)
+        self._application = application
+        self._line = line
+        self._path = path
+        self._wait_seconds = wait_seconds
+        # Taken, and not served yet: TLS may take a while.
+        self._connecting = 0
+        # Of the socket at `path`, as long as it is this worker's.
+        self._place: tuple[int, int] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.started:
+            return
+        loop = asyncio.get_running_loop()
+        # Without TLS, whatever the public socket has: it is on this machine.
+        bound = listen_unix(self._path)
+        self._place = place_of(self._path)
+        own = await loop.create_unix_server(
+            self._new_protocol, sock=bound, backlog=BACKLOG
+        )
+        self.servers.append(own)
+        loop.add_reader(self._line.fileno(), self._on_line)
+        self._line.say_ready()
+        self._run(self._beat())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._application.announce_end()
+        await self._pass_time(self._wait_seconds)
+        self._line.say_leaving()
+        self._remove_socket()
+        await self._pass_time(LAST_GIVEN_SECONDS)
+        asyncio.get_running_loop().remove_reader(self._line.fileno())
+        await super().shutdown(sockets)
+        for task in self._tasks:
+            task.cancel()
+
+    def _remove_socket(self) -> None:
+        """A proxy that finds nothing there goes to another worker at once."""
+        if self._place is not None and place_of(self._path) == self._place:
+            self._path.unlink(missing_ok=True)
+        self._place = None
+
+    async def _pass_time(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while loop.time() < until and not self.force_exit:
+            await asyncio.sleep(0.05)
+
+    def _new_protocol(self) -> asyncio.Protocol:
+        """As uvicorn makes one for each connection of its own sockets."""
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        return made
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _on_line(self) -> None:
+        lost = self._line.lost
+        try:
+            given = self._line.take()
+        except Cut:
+            logger.warning("the parent is gone: this worker ends")
+            # The next parent's worker will want the path.
+            self._remove_socket()
+            asyncio.get_running_loop().remove_reader(self._line.fileno())
+            self.handle_exit(signal.SIGTERM, None)
+            return
+        for connection in given:
+            self._connecting += 1
+            self._run(self._connect(connection))
+        if self._line.lost > lost:
+            logger.error("a connection was lost: too many open files")
+
+    async def _connect(self, connection: socket.socket) -> None:
+        """Serve a connection that the parent has accepted."""
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.connect_accepted_socket(
+                self._new_protocol, connection, ssl=self.config.ssl
+            )
+        except OSError:
+            # The peer is gone, or does not speak TLS.
+            connection.close()
+        finally:
+            self._connecting -= 1
+
+    async def _beat(self) -> None:
+        while True:
+            connected = len(self.server_state.connections)
+            self._line.say_alive(connected + self._connecting)
+            await asyncio.sleep(BEAT_SECONDS)
+
+
+def listen_unix(path: Path) -> socket.socket:
+    """A bound unix socket; one that a worker left behind is removed.
+
+    Raises OSError if the path is not to be had: a process listens there, something
+    else is there, or it is too long for the address of a socket.
+    """
+    if path.exists() and not stat.S_ISSOCK(path.lstat().st_mode):
+        raise FileExistsError(errno.EEXIST, "there is a file, and no socket", str(path))
+    if is_listening(path):
+        raise OSError(errno.EADDRINUSE, "another process listens there", str(path))
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        bound.bind(str(path))
+        # Nobody can connect before it listens.
+        os.chmod(path, SOCKET_MODE)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def is_listening(path: Path) -> bool:
+    """Whether a process listens at a unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        # Full is listening too; and it must not wait.
+        probe.setblocking(False)
+        return probe.connect_ex(str(path)) in (0, errno.EAGAIN)
+
+
+def place_of(path: Path) -> tuple[int, int] | None:
+    """Which file is at a path, if one is."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
