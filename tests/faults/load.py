@@ -1,27 +1,26 @@
-"""Devices that send under faults, and what the hub's file holds of them afterwards."""
+"""Devices that send under faults and know what they were promised."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from telemetry.fleet.backoff import Ending
-from telemetry.fleet.batch import batch_of
+from telemetry.fleet.batch import Batch, batch_of
 from telemetry.fleet.device import Account, Device, Silent, device_url
 from telemetry.fleet.outbox import Sent
-from telemetry.history.journal import decode_columns
-from telemetry.history.pack import unpack
-from telemetry.protocol.messages import Ack
+from telemetry.protocol.messages import Ack, Data
 from tests.processes import HubProcess
 
-METRIC = "count"
+from .stored import METRIC, compare, stored_values
+
 # Far longer than anything here takes: only a hub that hangs meets it.
 PATIENCE_SECONDS = 60.0
 
@@ -33,15 +32,38 @@ def enrol(hub: HubProcess, devices: int) -> dict[str, str]:
     return dict(line.split("\t") for line in lines)
 
 
-class Load(Silent):
-    """Devices that count: each reading of one has the next number as its value."""
+@dataclass(frozen=True, slots=True)
+class Timeless(Batch):
+    """One reading that the hub stamps: only its `seq` keeps it from being doubled."""
 
-    def __init__(self, url: str, keys: Mapping[str, str], rows: int = 10) -> None:
+    def message(self, seq: int) -> Data:
+        ((_, values),) = self.rows
+        return Data(seq=seq, values=dict(zip(self.columns, values, strict=True)))
+
+
+class Load(Silent):
+    """Devices that count: each reading of one has the next number as its value.
+
+    rows: readings a batch. pause_seconds: between two batches of a device.
+    clockless: slugs of devices that send one reading a batch, without a time.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        keys: Mapping[str, str],
+        rows: int = 10,
+        *,
+        pause_seconds: float = 0.0,
+        clockless: Collection[str] = (),
+    ) -> None:
         self.devices = [
             Device(Account(device_url(url), slug, key), observer=self)
             for slug, key in keys.items()
         ]
         self.rows = rows
+        self.pause_seconds = pause_seconds
+        self.clockless = frozenset(clockless)
         self.sent_values: dict[str, int] = dict.fromkeys(keys, 0)
         self.acked_values: defaultdict[str, list[int]] = defaultdict(list)
         self.rejections: list[Ack] = []
@@ -49,6 +71,10 @@ class Load(Silent):
         self.connects = 0
         self._started_us = int(time.time() * 1e6) - 60_000_000
         self._stop = asyncio.Event()
+        self._may_send = asyncio.Event()
+        self._may_send.set()
+        # Feeders that have nothing to do, because they are asked to be quiet.
+        self._waiting = 0
 
     def acked(self, device: Device, sent: Sent, seconds: float) -> None:
         for _, _, value in sent.batch.each():
@@ -69,6 +95,11 @@ class Load(Silent):
         return sum(map(len, self.acked_values.values()))
 
     @property
+    def promises(self) -> dict[str, int]:
+        """How far each device was told that it is on disk."""
+        return {slug: len(self.acked_values[slug]) for slug in self.sent_values}
+
+    @property
     def are_paused(self) -> bool:
         """Whether every device is connected, and told to wait."""
         return all(
@@ -84,11 +115,9 @@ class Load(Silent):
             yield self
             self._stop.set()
             await asyncio.gather(*tasks[len(self.devices) :])
-            drained = [device.drained() for device in self.devices]
-            await asyncio.wait_for(asyncio.gather(*drained), PATIENCE_SECONDS)
+            await self.drained()
         finally:
-            for device in self.devices:
-                await device.close()
+            await asyncio.gather(*(device.close() for device in self.devices))
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -96,85 +125,85 @@ class Load(Silent):
             if isinstance(result, Exception):
                 raise result
 
+    @property
+    def last_values(self) -> dict[str, int]:
+        """The newest reading of each device."""
+        return {slug: count - 1 for slug, count in self.sent_values.items()}
+
+    @contextlib.asynccontextmanager
+    async def quiet(self, after: str) -> AsyncIterator[None]:
+        """Nothing is sent in here, and all that was sent before is acked."""
+        self._may_send.clear()
+        try:
+            # A feeder that was not waiting hands over its batch.
+            await come_true(
+                lambda: self._waiting == len(self.devices), f"silence after {after}"
+            )
+            await self.drained(after)
+            yield
+        finally:
+            self._may_send.set()
+
+    async def drained(self, after: str = "") -> None:
+        """Wait until all that was sent is acked."""
+        waiting = asyncio.gather(*(device.drained() for device in self.devices))
+        try:
+            await asyncio.wait_for(waiting, PATIENCE_SECONDS)
+        except asyncio.TimeoutError:
+            held = {
+                each.slug: (len(each.outbox), each.is_connected)
+                for each in self.devices
+                if len(each.outbox)
+            }
+            pytest.fail(f"not all is acked, after {after or 'the load'}: {held}")
+
     async def _feed(self, device: Device) -> None:
+        is_timed = device.slug not in self.clockless
+        count = self.rows if is_timed else 1
         while not self._stop.is_set():
+            if not self._may_send.is_set():
+                self._waiting += 1
+                await self._may_send.wait()
+                self._waiting -= 1
             first = self.sent_values[device.slug]
             rows = [
                 (self._started_us + value * 1_000, [value])
-                for value in range(first, first + self.rows)
+                for value in range(first, first + count)
             ]
-            self.sent_values[device.slug] += self.rows
-            await device.send(batch_of([METRIC], rows))
+            batch = batch_of([METRIC], rows)
+            if not is_timed:
+                batch = Timeless(batch.base_ms, batch.columns, batch.rows)
+            self.sent_values[device.slug] += count
+            await device.send(batch)
+            if self.pause_seconds:
+                await asyncio.sleep(self.pause_seconds)
 
-    async def more_acks(self, readings: int) -> None:
+    async def more_acks(self, readings: int, after: str = "") -> None:
         """Wait until so many more readings are acked."""
         until = self.acked_count + readings
-        await come_true(lambda: self.acked_count >= until, f"{readings} more acked")
+        what = f"{readings} more acked{after and f' after {after}'}"
+        await come_true(lambda: self.acked_count >= until, what)
 
 
-async def come_true(is_true: Callable[[], bool], what: str) -> None:
-    """Return as soon as `is_true()`; fail the test if it does not come true."""
+async def come_true(is_true: Callable[[], bool], what: str | Callable[[], str]) -> None:
+    """Return as soon as `is_true()`; fail the test if it does not come true.
+
+    what: is to be so; a function says it when it has not come true.
+    """
     until = time.monotonic() + PATIENCE_SECONDS
     while not is_true():
         if time.monotonic() > until:
-            pytest.fail(f"{what} within {PATIENCE_SECONDS} s")
+            said = what if isinstance(what, str) else what()
+            pytest.fail(f"{said} within {PATIENCE_SECONDS} s")
         await asyncio.sleep(0.01)
 
 
-def stored_values(data_dir: Path) -> dict[str, list[int]]:
-    """What the journal holds of each device, in order of arrival, repeats included.
-
-    With blocks: what is in them, and what of the journal is not, in order.
-    """
-    with contextlib.closing(sqlite3.connect(data_dir / "hub.sqlite3")) as database:
-        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        slugs = dict(
-            database.execute(
-                "SELECT s.id, d.slug FROM telemetry_series s"
-                " JOIN telemetry_device d ON d.id = s.device_id WHERE s.name = ?",
-                [METRIC],
-            )
-        )
-        in_journal = _in_journal(database)
-        in_blocks = _in_blocks(database)
-    found: defaultdict[str, list[int]] = defaultdict(list)
-    for id_, slug in slugs.items():
-        sealed = in_blocks[id_]
-        # A pass that was killed leaves rows behind that are in blocks already.
-        held = set(sealed)
-        rest = [value for value in in_journal[id_] if value not in held]
-        if sealed or rest:
-            found[slug] = sorted(sealed + rest) if sealed else rest
-    return found
-
-
-def _in_journal(database: sqlite3.Connection) -> defaultdict[int, list[int]]:
-    rows = database.execute(
-        "SELECT columns FROM telemetry_journal ORDER BY writer_id, number"
-    )
-    found: defaultdict[int, list[int]] = defaultdict(list)
-    for (columns,) in rows:
-        series, _, values = decode_columns(columns)
-        for id_, value in zip(series.tolist(), values.tolist(), strict=True):
-            found[id_].append(int(value))
-    return found
-
-
-def _in_blocks(database: sqlite3.Connection) -> defaultdict[int, list[int]]:
-    rows = database.execute(
-        "SELECT series_id, length, data FROM telemetry_block"
-        " WHERE resolution_seconds = 0 ORDER BY start_us, part"
-    )
-    found: defaultdict[int, list[int]] = defaultdict(list)
-    for id_, length, data in rows:
-        _, values = unpack(data, length)
-        found[id_] += [int(value) for value in values.tolist()]
-    return found
-
-
-def assert_each_stored_once(load: Load, data_dir: Path) -> None:
+def assert_each_stored_once(
+    load: Load, data_dir: Path, what: str = "the faults"
+) -> None:
     """All that was sent is stored, in order, each once; after `Load.running`."""
     stored = stored_values(data_dir)
+    compare(stored, load.promises, load.sent_values).assert_whole(what)
     assert load.sent_values.keys() == stored.keys()
     for slug, sent in load.sent_values.items():
         assert load.acked_values[slug] == list(range(sent))
