@@ -139,7 +139,7 @@ def hub(**settings: str) -> Iterator[Hub]:
         with _running(
             [sys.executable, "manage.py", "serve", "--setup"], environment
         ) as process:
-            wait_until(lambda: _is_ready(port), "the hub is ready")
+            wait_until(lambda: is_ready(port), "the hub is ready")
             yield Hub(port, process.pid, Path(directory), environment)
 
 
@@ -149,7 +149,7 @@ def bare_echo() -> Iterator[tuple[str, int]]:
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.echo", str(port)]
     with _running(command, dict(os.environ)) as process:
-        wait_until(lambda: _is_open(port), "the echo listens")
+        wait_until(lambda: is_open(port), "the echo listens")
         yield f"ws://127.0.0.1:{port}/", process.pid
 
 
@@ -247,13 +247,13 @@ def wait_until(is_true: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-def _is_open(port: int) -> bool:
+def is_open(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _is_ready(port: int) -> bool:
+def is_ready(port: int) -> bool:
     try:
         with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)
