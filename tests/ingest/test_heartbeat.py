@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.db import DatabaseError
 
+from telemetry.history import watermarks
 from telemetry.history.journal import open_writer
 from telemetry.history.models import Writer
 from telemetry.ingest import heartbeat
@@ -36,15 +38,15 @@ def test_a_writer_is_heard_again_and_again_until_it_stops(monkeypatch):
 def test_a_beat_that_fails_is_not_the_last(monkeypatch):
     monkeypatch.setattr(heartbeat, "SECONDS", 0.05)
     writer = open_writer(clock.now_us() - 60_000_000)
-    show_life, tries = heartbeat.watermarks.show_life, []
+    show_life, tries = watermarks.show_life, []
 
     def fail_once(*arguments):
         tries.append(arguments)
         if len(tries) == 1:
-            raise heartbeat.DatabaseError("away")
+            raise DatabaseError("away")
         show_life(*arguments)
 
-    monkeypatch.setattr(heartbeat.watermarks, "show_life", fail_once)
+    monkeypatch.setattr(watermarks, "show_life", fail_once)
     heart = heartbeat.Heartbeat(writer.id)
     heart.start()
     before = writer.heartbeat_at
