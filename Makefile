@@ -58,7 +58,7 @@ test-js: setup .venv/installed-dev
 	PATH="$$PATH:$(CURDIR)/.venv/bin" node --test tests/js/*.test.js
 
 test-slow: setup .venv/installed-dev
-	$(TEST) -m slow
+	$(TEST) -m slow -n auto --dist loadfile
 
 check: setup .venv/installed-dev
 	$(PYTHON) -m ruff format --check .
