@@ -110,7 +110,7 @@ def cluster(workers: int, **settings: str) -> Iterator[Cluster]:
     with (
         databases(POSTGRESQL) as made,
         made.fresh() as database,
-        _redis() as (redis_port, redis_pid),
+        redis_server() as (redis_port, redis_pid),
     ):
         port = free_port()
         environment = {
@@ -135,7 +135,7 @@ def cluster(workers: int, **settings: str) -> Iterator[Cluster]:
 
 
 @contextlib.contextmanager
-def _redis() -> Iterator[tuple[int, int]]:
+def redis_server() -> Iterator[tuple[int, int]]:
     """A Redis that keeps nothing: its port and process id."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="hub-bench-redis-") as directory:

@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from . import results
-from .cluster import _redis as redis_server
+from .cluster import redis_server
 from .databases import POSTGRESQL, databases
 from .fanout import log_in
 from .processes import Generator, Hub, hub

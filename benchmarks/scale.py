@@ -1,8 +1,8 @@
 """What grows with what: readings/s, ack p99, CPU and memory against workers, sockets
 and viewers, on PostgreSQL and Redis; the curves as SVG.
 
-    python -m benchmarks.scale [--part workers|sockets|idle|viewers] [--quick]
-                               [--record] [--json FILE] [--draw FOLDER]
+    python -m benchmarks.scale [--part workers|sustained|sockets|idle|viewers]
+                               [--quick] [--record] [--json FILE] [--draw FOLDER]
 
 Servers, hub and generators share this machine's cores: a worker has less than a core
 for itself here, and what a curve says is its shape. `--draw` needs matplotlib.
@@ -11,22 +11,29 @@ for itself here, and what a curve says is its shape. `--draw` needs matplotlib.
 from __future__ import annotations
 
 import argparse
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from . import results
 from .cluster import Cluster, Taken, cluster
 from .fanout import log_in
+from .history_ingest import JOURNAL
 from .ingest import Figures, Plan, run_load
 from .processes import Generator, allow_many_sockets
 
-PARTS = ("workers", "sockets", "idle", "viewers")
+PARTS = ("workers", "sustained", "sockets", "idle", "viewers")
 DEVICES = 1_000
 BATCHES = (10, 100)
 WARMUP_SECONDS = 3.0
+# As long as it takes to see whether the journal grows.
+SUSTAINED = 8
+RATES = (100_000, 150_000, 200_000)
 SETTLE_SECONDS = 8.0
 GROUP = "scale"
 # Of one curve: an x, and named figures at it.
@@ -109,6 +116,71 @@ def by_workers(seconds: float, most: int = 2) -> Curve:
         *("MB a worker", "MB jobs"),
     )
     return Curve("Readings/s by workers", "workers", header, rows, points, tuple(notes))
+
+
+def by_rate(seconds: float, rates: Sequence[int]) -> Curve:
+    """Two workers at steady rates, in batches of 100: does the journal grow?"""
+    rows, points, notes = [], [], []
+    with cluster(2, TELEMETRY_DEVICE_RATE="0") as running:
+        keys = running.hub.create_devices(DEVICES, GROUP)
+        plan = Plan(DEVICES, 0, SUSTAINED * seconds, WARMUP_SECONDS, 1)
+        for rate in rates:
+            job = {"keys": keys, "batch": 100, "frames_per_second": rate / 100}
+            with running.watched() as taken, journal_watched(running) as held:
+                found = _load(running, plan, job)
+            half = len(held) // 2
+            first, second = fmean(held[:half]), fmean(held[half:])
+            rows.append(
+                (
+                    f"{rate:,}",
+                    f"{found.readings_per_second:,.0f}",
+                    f"{found.p99_ms:.0f}",
+                    f"{first / 1e6:.2f} → {second / 1e6:.2f}",
+                    percent(taken, "worker"),
+                    percent(taken, "PostgreSQL"),
+                    percent(taken, "jobs"),
+                    megabytes(taken, "worker"),
+                    megabytes(taken, "jobs"),
+                )
+            )
+            points.append(
+                (
+                    rate,
+                    {
+                        "ack p99 (ms)": found.p99_ms,
+                        "journal, mean of the second half (M readings)": second / 1e6,
+                    },
+                )
+            )
+            notes += found.troubles
+            # What is left is sealed before the next rate begins.
+            time.sleep(3 * SETTLE_SECONDS)
+    header = (
+        *("offered, readings/s", "taken, readings/s", "ack p99, ms"),
+        *("journal, M readings, halves", "CPU workers", "CPU PostgreSQL", "CPU jobs"),
+        *("MB a worker", "MB jobs"),
+    )
+    title = f"{SUSTAINED * seconds:.0f} s at a steady rate, two workers"
+    return Curve(title, "readings/s offered", header, rows, points, tuple(notes))
+
+
+@contextmanager
+def journal_watched(running: Cluster) -> Iterator[list[int]]:
+    """What the journal holds, each second while the body runs."""
+    held: list[int] = []
+    has_ended = threading.Event()
+
+    def look() -> None:
+        while not has_ended.wait(1.0):
+            held.append(int(running.database.query(JOURNAL)[0][0]))
+
+    thread = threading.Thread(target=look, name="journal", daemon=True)
+    thread.start()
+    try:
+        yield held
+    finally:
+        has_ended.set()
+        thread.join()
 
 
 def by_sockets(seconds: float, counts: Sequence[int]) -> Curve:
@@ -289,6 +361,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     small = options.quick
     parts: dict[str, Callable[[], Curve]] = {
         "workers": lambda: by_workers(seconds),
+        "sustained": lambda: by_rate(seconds, (20_000,) if small else RATES),
         "sockets": lambda: by_sockets(
             seconds, (100, 200) if small else (500, 1_000, 2_000, 4_000)
         ),
