@@ -199,7 +199,7 @@ def read_redis_url(environ: Mapping[str, str]) -> str:
         except redis_hosts.WrongRedisUrl as error:
             # Its words, for the URL may hold a password.
             raise ImproperlyConfigured(
-                f"REDIS_URL: expected {redis_hosts.EXPECTED}; got {error}."
+                f"REDIS_URL: expected {redis_hosts.EXPECTED}, got {error}."
             ) from error
     return url
 
