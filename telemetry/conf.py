@@ -178,9 +178,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("RELOAD_SECONDS", 1.0, "s", 0.05, 5,
             "How often a process looks for edited devices, groups, rights and keys.",
             "An edit reaches open sockets within 5 s."),
-    Setting("PRESENCE_SECONDS", 5.0, "s", 0.1, MINUTE,
+    Setting("PRESENCE_SECONDS", 5.0, "s", 0.1, 10,
             "How often presence (online, last seen) is written to the database.",
-            "One batch instead of a row a message."),
+            "One batch instead of a row a message; other processes wait 15 s for it."),
     Setting("EVENTS_PER_MINUTE", 10, "events a minute", 1, 600,
             "Rows that a device's connects, disconnects and firmwares write a minute, "
             "and in ever longer times, up to 16 min, while there are more.",
