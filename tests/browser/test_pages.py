@@ -114,7 +114,7 @@ def test_the_keys_of_the_frame(look):
     sheet = page.inner_text("dialog")
     assert "Keyboard shortcuts" in sheet and "Groups" in sheet
     page.keyboard.press("Escape")
-    assert page.query_selector("dialog") is None
+    visitor.wait("!document.querySelector('dialog')")
     page.keyboard.type("gg")
     page.wait_for_url("**/groups")
     page.keyboard.type("gf")
