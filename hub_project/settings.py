@@ -10,7 +10,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from hub_project import env, redis_hosts
+from hub_project import database_options, env, redis_hosts
 from telemetry import conf
 from telemetry.history import sqlite
 
@@ -98,10 +98,8 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     # A file: the writer's thread would see another in-memory database.
     _database["TEST"] = {"NAME": str(HUB_DATA_DIR / "test.sqlite3")}
 else:
-    # An acknowledgement means on disk, also for a role whose own default is not.
-    _options = _database.get("OPTIONS", {})
-    _options["options"] = f"{_options.get('options', '')} -c synchronous_commit=on"
-    _database["OPTIONS"] = _options
+    _given = _database.get("OPTIONS", {})
+    _database["OPTIONS"] = database_options.postgresql(_given)
 # A request has a thread of its own under ASGI: its connection would stay behind.
 # The hub's own threads keep theirs (telemetry.threads, the writer).
 _database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}

@@ -23,6 +23,10 @@ os.environ["SECRET_KEY"] = "of the tests, and of nothing else"
 
 from hub_project.settings import *  # noqa: E402, F403
 
+if "options" in (_options := DATABASES["default"]["OPTIONS"]):  # noqa: F405
+    # A test may be one transaction, and take its time.
+    _options["options"] += " -c idle_in_transaction_session_timeout=0"
+
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {  # noqa: F405
     # Hashed names need a collected directory; tests of serve make one.

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from django.db import DatabaseError
 from django.utils import timezone
 
 from ..protocol.clock import now_us
@@ -208,7 +207,8 @@ class Presence:
                 lines = [self._line(device_id) for device_id in part]
                 await on_database_thread(self._write, lines)
                 written.update(part)
-        except DatabaseError:
+        except BaseException:
+            # Also when it is cancelled between two slices.
             self._unwritten |= unwritten - written
             raise
 

@@ -57,8 +57,9 @@ class DeviceSession(models.Model):
 class DeviceOwner(models.Model):
     """Which writer's commits may hold numbered batches of a device: one at a time.
 
-    A `hello` moves it; a commit locks the rows of its devices and leaves out what is
-    another's. Rows of writers that have ended mean nothing.
+    A `hello` moves it; a commit holds its writer's lock, reads the rows of its devices
+    and leaves out what is another's (owners.py). Rows of writers that have ended mean
+    nothing.
     """
 
     device_id = models.BigIntegerField(primary_key=True)

@@ -19,9 +19,10 @@ from collections.abc import Collection
 from datetime import datetime
 
 from django.db import OperationalError, connection, transaction
+from django.db.models import Exists, OuterRef, Q
 
 from ..devices.rows import slices
-from .models import DeviceOwner, Writer
+from .models import DeviceOwner, Journal, Writer
 
 # Of all advisory locks in the database: those of writers.
 LOCKS = 0x7E1E
@@ -120,9 +121,13 @@ def owner_of(device: int) -> int:
     return rows.values_list("writer_id", flat=True).first() or 0
 
 
-def living_writers(without: int) -> set[int]:
-    """All that have not ended, as far as anybody knows."""
-    rows = Writer.objects.filter(ended_at=None).exclude(id=without)
+def possible_writers(without: int) -> set[int]:
+    """All that may have stored what nobody has sealed yet, or still do.
+
+    Not only who has not ended: one that was taken for dead may have woken up.
+    """
+    has_rows = Exists(Journal.objects.filter(writer_id=OuterRef("id")))
+    rows = Writer.objects.filter(Q(ended_at=None) | has_rows).exclude(id=without)
     return set(rows.values_list("id", flat=True))
 
 

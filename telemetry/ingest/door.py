@@ -13,7 +13,12 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
 
 from .. import counters
 from ..devices.auth_limit import AuthLimit
@@ -359,7 +364,7 @@ class Door:
         while True:
             try:
                 await self.registry.ensure_series(device, wanted)
-            except (OperationalError, InterfaceError):
+            except (OperationalError, InterfaceError, InternalError):
                 if self.is_draining:
                     raise Busy(
                         "expected to store readings, but the hub stops"

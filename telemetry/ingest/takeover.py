@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 
 from ..devices.gather import Gather
 from ..history import owners, watermarks
@@ -53,7 +53,8 @@ class Takeover:
         while True:
             try:
                 return await self._watermark(device_id, session)
-            except (OperationalError, InterfaceError):
+            except (OperationalError, InterfaceError, InternalError):
+                # Internal: PostgreSQL ended a transaction that had been stopped.
                 if self._pipeline.is_stopping:
                     raise
                 await asyncio.sleep(AWAY_SECONDS)
@@ -101,7 +102,7 @@ class Takeover:
         own = self._pipeline.writer
         found = set(writers)
         if ANY in found:
-            found = await on_database_thread(owners.living_writers, own)
+            found = await on_database_thread(owners.possible_writers, own)
         for writer in sorted(found):
             while not await on_database_thread(owners.is_through, writer):
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -118,9 +119,12 @@ class Takeover:
             held = self._pipeline.unfolded((device_id, session))
             if held is not None:
                 marks[device_id, session] = held
+        own = self._pipeline.writer
         also = {writer for *_, old in wanted for writer in old}
+        if ANY in also:
+            also |= await on_database_thread(owners.possible_writers, own)
         keys = [(device_id, session) for device_id, session, _ in wanted]
-        read = partial(watermarks.last_marks, keys, self._pipeline.writer, also)
+        read = partial(watermarks.last_marks, keys, own, also)
         for key, mark in (await on_database_thread(read)).items():
             marks[key] = watermarks.later(marks.get(key), mark)
         return {each: marks[each[:2]] for each in wanted if each[:2] in marks}

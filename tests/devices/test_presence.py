@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 
 from telemetry.devices import presence as presence_module
 from telemetry.devices import presence_rows
@@ -164,16 +166,19 @@ class TestDatabase:
         assert sizes == [500, 500, 200]
         assert await on_database_thread(DevicePresence.objects.count) == 1_200
 
+    @pytest.mark.parametrize(
+        "kind", [OperationalError, InterfaceError, asyncio.CancelledError]
+    )
     async def test_what_was_not_written_is_written_later(
-        self, presence, boiler, monkeypatch
+        self, presence, boiler, monkeypatch, kind
     ):
         def away(lines):
-            raise OperationalError("the database is away")
+            raise kind("the database is away, or it is cancelled")
 
         presence.heard([boiler.id], NOW)
         with monkeypatch.context() as patch:
             patch.setattr(presence_rows, "write_alone", away)
-            with pytest.raises(OperationalError):
+            with pytest.raises(kind):
                 await presence.flush()
         await presence.flush()
         assert await on_database_thread(DevicePresence.objects.count) == 1

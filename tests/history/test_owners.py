@@ -239,4 +239,11 @@ def test_a_writer_taken_for_dead_is_read_for_who_follows_it(one, other):
     watermarks.show_life(one, NOW_US + 5)
     assert watermarks.last_marks([key], other) == {key: Mark(1)}
     assert owners.heartbeats().keys() == {one, other}
-    assert owners.living_writers(other) == {one}
+    assert owners.possible_writers(other) == {one}
+
+
+def test_a_writer_taken_for_dead_may_still_have_stored_something(one, other):
+    watermarks.end_writer(one, NOW_US)
+    assert owners.possible_writers(other) == set()
+    row_of(one, BOILER).write()
+    assert owners.possible_writers(other) == {one}

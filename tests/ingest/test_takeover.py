@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import Any, ClassVar
 
 import pytest
-from django.db import OperationalError, connections
+from django.db import InternalError, OperationalError, connections
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -408,7 +408,9 @@ class World:
         return found
 
     def _lose(self, may_go: asyncio.Event, faults: list[Exception]) -> None:
-        faults.append(OperationalError("the answer is lost"))
+        # Internal: PostgreSQL ended the transaction of a process that was stopped.
+        kinds = (OperationalError, InternalError)
+        faults.append(kinds[len(self.operations) % 2]("the answer is lost"))
         may_go.set()
 
     def _abandon(self, process: Process) -> None:

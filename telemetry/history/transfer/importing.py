@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from ...devices import series as device_series
 from ...devices.entries import SeriesEntry, SeriesWanted
@@ -227,13 +227,14 @@ class Importer:
 def patiently(work: Callable[[], None]) -> None:
     """Do what may be repeated, again while the database is away or locked.
 
-    Raises OperationalError or InterfaceError after PATIENCE_SECONDS.
+    Raises what the database said after PATIENCE_SECONDS.
     """
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             work()
-        except (OperationalError, InterfaceError):
+        except (OperationalError, InterfaceError, InternalError):
+            # Internal: PostgreSQL ended a transaction that had been stopped.
             if time.monotonic() >= until:
                 raise
             connection.close()

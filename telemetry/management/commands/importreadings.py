@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -87,7 +87,7 @@ class Command(BaseCommand):
                     % {"file": options["file"], "error": error},
                     returncode=WRONG,
                 ) from None
-            except (OperationalError, InterfaceError) as error:
+            except (OperationalError, InterfaceError, InternalError) as error:
                 raise CommandError(
                     _(
                         "the database takes nothing any more: %(error)s; what is "

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any, TextIO, cast
 
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -70,7 +70,7 @@ class Command(BaseCommand):
                 self._show(retention.plan())
             else:
                 self._prune(wait)
-        except (OperationalError, InterfaceError) as error:
+        except (OperationalError, InterfaceError, InternalError) as error:
             raise CommandError(
                 _("the database cannot be used now: %(error)s") % {"error": error}
             ) from None
