@@ -37,6 +37,7 @@ FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 # The call or the installation is wrong: the same again would end the same way.
 WRONG_CALL = 2
+NOT_STARTED = 1
 
 
 def restart_delay(deaths: int) -> float:
@@ -172,10 +173,8 @@ class Child:
             )
         most = HUNG_LOOKS if self.is_ready.is_set() else STARTING_LOOKS
         if self._silent_looks == most:
-            logger.error(
-                "%s (pid %s) has not answered for %s s and is killed",
-                *(self.name, self.pid, most),
-            )
+            told = "%s (pid %s) has not answered for %s s and is killed"
+            logger.error(told, self.name, self.pid, most)
             self._kill_process()
 
     async def _keep(self) -> None:
@@ -183,7 +182,14 @@ class Child:
         deaths = 0
         while not self._retired.is_set():
             began = loop.time()
-            code = await self._live()
+            try:
+                code = await self._live()
+                how = how_it_ended(code)
+            except (OSError, RuntimeError) as error:
+                # No process, descriptor or thread to be had: that may last a little.
+                # If it runs nevertheless, its line is cut, and it ends.
+                code, how = NOT_STARTED, f"cannot be started ({error})"
+                deaths = max(deaths, 1)
             if self._retired.is_set():
                 return
             if self._is_replaced:
@@ -196,13 +202,12 @@ class Child:
                 return
             is_settled = loop.time() - began >= SETTLED_SECONDS
             deaths = 1 if is_settled else deaths + 1
-            await self._pause(code, restart_delay(deaths))
+            await self._pause(how, restart_delay(deaths))
 
-    async def _pause(self, code: int, seconds: float) -> None:
+    async def _pause(self, how: str, seconds: float) -> None:
         logger.error(
             "%s %s; it is started again %s",
-            *(self.name, how_it_ended(code)),
-            f"in {seconds:g} s" if seconds else "at once",
+            *(self.name, how, f"in {seconds:g} s" if seconds else "at once"),
         )
         self._woken.clear()
         with contextlib.suppress(asyncio.TimeoutError):
@@ -216,14 +221,14 @@ class Child:
         with ours:
             with theirs:
                 process = await self._spawn(theirs.fileno())
-            self._process = process
-            self._line = ParentLine(ours)
             loop = asyncio.get_running_loop()
-            loop.add_reader(ours.fileno(), self._listen, self._line)
-            if self._retired.is_set():
-                # Told to end while it was being started.
-                process.terminate()
             try:
+                self._process = process
+                self._line = ParentLine(ours)
+                loop.add_reader(ours.fileno(), self._listen, self._line)
+                if self._retired.is_set():
+                    # Told to end while it was being started.
+                    process.terminate()
                 return await process.wait()
             finally:
                 loop.remove_reader(ours.fileno())
@@ -282,10 +287,8 @@ class Child:
         try:
             await asyncio.wait_for(process.wait(), self._stop_seconds)
         except asyncio.TimeoutError:
-            logger.error(
-                "%s (pid %s) did not end within %g s and is killed",
-                *(self.name, process.pid, self._stop_seconds),
-            )
+            told = "%s (pid %s) did not end within %g s and is killed"
+            logger.error(told, self.name, process.pid, self._stop_seconds)
             self.was_killed = True
             self._kill_process()
             await process.wait()

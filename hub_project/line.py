@@ -93,6 +93,15 @@ class ChildLine:
     def say_leaving(self) -> None:
         self._say(LEAVING)
 
+    def end(self) -> None:
+        """Let nothing more be given: `give` is False from now on, whoever is late.
+
+        What has been given before is still there to `take`, and then the line is cut.
+        Words go on.
+        """
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RD)
+
     def take(self) -> list[socket.socket]:
         """The connections that have been given since. Raises Cut."""
         taken: list[socket.socket] = []

@@ -175,7 +175,13 @@ class Supervisor:
         # They listen on for a moment, so that who asks hears that they are leaving.
         loop = asyncio.get_running_loop()
         until = loop.time() + self._worker_stop_seconds
-        await asyncio.gather(*(child.retire() for child in self._workers))
+        ends = await asyncio.gather(
+            *(child.retire() for child in self._workers), return_exceptions=True
+        )
+        for child, end in zip(self._workers, ends, strict=True):
+            if isinstance(end, BaseException):
+                # The others and the jobs still have to end in order.
+                logger.error("%s was not kept to its end", child.name, exc_info=end)
         self._acceptor.close()
         # What the workers did not need of their time.
         await self._jobs.retire(max(0.0, until - loop.time()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -16,12 +17,12 @@ from typing import Protocol
 from uvicorn import Config
 
 from .line import ChildLine, Cut
-from .server import BACKLOG, HubServer
+from .server import BACKLOG, HANDSHAKE_SECONDS, HubServer
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
-# What the parent gave before it heard that this worker is leaving is still taken.
+# Who was given last gets so long to ask something before the end begins.
 LAST_GIVEN_SECONDS = 0.1
 # Its owner and its group, to which the proxy belongs; nobody else.
 SOCKET_MODE = 0o660
@@ -80,12 +81,23 @@ class WorkerServer(HubServer):
         self._application.announce_end()
         await self._pass_time(self._wait_seconds)
         self._line.say_leaving()
+        self._take_the_last()
         self._remove_socket()
         await self._pass_time(LAST_GIVEN_SECONDS)
-        asyncio.get_running_loop().remove_reader(self._line.fileno())
         await super().shutdown(sockets)
         for task in self._tasks:
             task.cancel()
+
+    def _take_the_last(self) -> None:
+        """All that the parent gave before it could hear that this worker is leaving.
+
+        What it gives later goes to another worker, however late the parent is.
+        """
+        asyncio.get_running_loop().remove_reader(self._line.fileno())
+        self._line.end()
+        with contextlib.suppress(Cut):
+            while self._take_given():
+                pass
 
     def _remove_socket(self) -> None:
         """A proxy that finds nothing there goes to another worker at once."""
@@ -114,21 +126,25 @@ class WorkerServer(HubServer):
         task.add_done_callback(self._tasks.discard)
 
     def _on_line(self) -> None:
-        lost = self._line.lost
         try:
-            given = self._line.take()
+            self._take_given()
         except Cut:
             logger.warning("the parent is gone: this worker ends")
             # The next parent's worker will want the path.
             self._remove_socket()
             asyncio.get_running_loop().remove_reader(self._line.fileno())
             self.handle_exit(signal.SIGTERM, None)
-            return
+
+    def _take_given(self) -> bool:
+        """Whether there was anybody. Raises Cut."""
+        lost = self._line.lost
+        given = self._line.take()
         for connection in given:
             self._connecting += 1
             self._run(self._connect(connection))
         if self._line.lost > lost:
             logger.error("a connection was lost: too many open files")
+        return bool(given)
 
     async def _connect(self, connection: socket.socket) -> None:
         """Serve a connection that the parent has accepted."""
@@ -137,10 +153,14 @@ class WorkerServer(HubServer):
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await loop.connect_accepted_socket(
-                self._new_protocol, connection, ssl=self.config.ssl
+                self._new_protocol,
+                connection,
+                ssl=self.config.ssl,
+                # The limits of a request begin after it.
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if self.config.ssl else None,
             )
         except OSError:
-            # The peer is gone, or does not speak TLS.
+            # The peer is gone, or does not speak TLS, or says nothing.
             connection.close()
         finally:
             self._connecting -= 1

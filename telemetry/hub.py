@@ -26,7 +26,7 @@ from .history.rounds import Rounds
 from .history.tail import Tail
 from .history.upkeep import Upkeep
 from .ingest.door import STOPPING, Door
-from .ingest.pipeline import Pipeline
+from .ingest.pipeline import LAST_SECONDS, Pipeline
 from .jobs import Errands
 from .live.echo import LinkChecks
 from .live.feed import Feed
@@ -132,6 +132,13 @@ class Hub:
         await self.link_checks.dismiss()
         await self.feed.stop()
         await self.switchboard.stop()
+        left = max(LAST_SECONDS, until - loop.time())
+        try:
+            await asyncio.wait_for(self._write_last(is_drained), left)
+        except asyncio.TimeoutError:
+            logger.warning("the database does not answer: presence is not written")
+
+    async def _write_last(self, is_drained: bool) -> None:
         if is_drained:
             await _without_database_errors(self.presence.flush())
             await _without_database_errors(self.events.flush())

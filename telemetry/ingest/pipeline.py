@@ -53,6 +53,8 @@ FIRST_RETRY_SECONDS = 0.05
 LONGEST_RETRY_SECONDS = 1.0
 # A commit that takes longer counts as refused: a lock may be waited for in silence.
 SLOW_SECONDS = 2.0
+# For what is written at the end, when the time for draining is over by then.
+LAST_SECONDS = 3.0
 
 
 class Sender(Protocol):
@@ -208,6 +210,7 @@ class Pipeline:
     async def drain(self, seconds: float) -> bool:
         """Commit all that was submitted, fold, and stop. False: time ran out."""
         loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
         self._is_stopping = True
         self._work.set()
         if self._task is not None:
@@ -219,14 +222,29 @@ class Pipeline:
         if self._heart is not None:
             await asyncio.to_thread(self._heart.stop)
         is_flushed = not self._queue
-        if is_flushed and await self._fold():
-            await loop.run_in_executor(
-                self._executor, watermarks.end_writer, self.writer, clock.now_us()
-            )
+        if is_flushed:
+            ending = loop.create_task(self._end(), name="end of the writer")
+            left = max(LAST_SECONDS, until - loop.time())
+            _done, late = await asyncio.wait([ending], timeout=left)
+            if late:
+                # The next start does what is missing.
+                logger.warning("the database does not answer: nothing was folded")
+                ending.cancel()
+                await asyncio.wait(late)
+            else:
+                ending.result()
         self._give_up()
-        await loop.run_in_executor(self._executor, _close_connection)
+        # The writer's thread may hang in a database that says nothing.
+        closed = asyncio.wrap_future(self._executor.submit(_close_connection))
+        await asyncio.wait([closed], timeout=LAST_SECONDS)
         self._executor.shutdown(wait=False)
         return is_flushed
+
+    async def _end(self) -> None:
+        if await self._fold():
+            await asyncio.get_running_loop().run_in_executor(
+                self._executor, watermarks.end_writer, self.writer, clock.now_us()
+            )
 
     @property
     def is_stopping(self) -> bool:

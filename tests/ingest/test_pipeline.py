@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -804,4 +805,29 @@ def test_drain_gives_up_on_a_database_that_stays_away(monkeypatch):
     assert later.is_lost
     assert sender.committed_seqs == []
     assert values() == []
+    assert Writer.objects.get().ended_at is None
+
+
+@pytest.mark.parametrize("is_held", [True, False], ids=["with readings", "with none"])
+def test_drain_ends_while_the_database_says_nothing(is_held, monkeypatch):
+    monkeypatch.setattr(pipelines, "LAST_SECONDS", 0.05)
+    answers = threading.Event()
+    sender = Sender()
+
+    async def scenario() -> bool:
+        pipeline = await started()
+        # As a statement does whose server was stopped.
+        pipeline._executor.submit(answers.wait)
+        if is_held:
+            submit_numbered(pipeline, sender, (1, 1.0))
+        try:
+            return await pipeline.drain(0.05)
+        finally:
+            answers.set()
+            await asyncio.to_thread(pipeline._executor.shutdown)
+
+    assert run(scenario()) is not is_held
+    assert sender.is_lost is is_held
+    assert sender.committed_seqs == []
+    # It may have written something: the next start looks.
     assert Writer.objects.get().ended_at is None

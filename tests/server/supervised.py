@@ -1,8 +1,8 @@
 """A supervisor in a process of its own, with children that are small programs.
 
-Arguments: how long a child may take to end; a directory, in which `events` tells what
-the children did and `address` where it listens; and the name of each child's program
-in it, that of the jobs first.
+Arguments: how long a child may take to end, and to get ready; a directory, in which
+`events` tells what the children did and `address` where it listens; and the name of
+each child's program in it, that of the jobs first.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ def program(directory: Path, name: str, script: str) -> Program:
 
 
 def main() -> int:
-    stop_seconds, directory = float(sys.argv[1]), Path(sys.argv[2])
-    jobs, *workers = sys.argv[3:]
+    stop_seconds, ready_seconds = float(sys.argv[1]), float(sys.argv[2])
+    directory = Path(sys.argv[3])
+    jobs, *workers = sys.argv[4:]
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     listener = listen("127.0.0.1", 0)
     (directory / "address").write_text(str(listener.getsockname()[1]))
@@ -45,7 +46,7 @@ def main() -> int:
         backlog=128,
         worker_stop_seconds=stop_seconds,
         jobs_stop_seconds=stop_seconds,
-        ready_seconds=5.0,
+        ready_seconds=ready_seconds,
         on_started=on_started,
     )
     return asyncio.run(supervisor.run())

@@ -7,8 +7,10 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from hub_project import child as children
 from hub_project.child import Child, Program, how_it_ended, restart_delay
 from tests.processes import ROOT
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 90
 START = """
 import pathlib, signal, sys, time
 from hub_project.line import ChildLine, Cut
@@ -173,6 +175,58 @@ async def test_two_after_it_has_been_ready_is_a_death_like_others(
     async with kept(tmp_path, program) as made:
         await comes_true(lambda: made.starts >= 2)
         assert not made.child.wrong_call.is_set()
+
+
+async def test_one_that_cannot_be_started_is_tried_again(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(children, "FIRST_DELAY_SECONDS", 0.01)
+    python = sys.executable
+    # As while it is being replaced: the interpreter is not there.
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    async with kept(tmp_path) as made:
+        await comes_true(lambda: len(caplog.messages) >= 3)
+        assert not made.child.wrong_call.is_set()
+        monkeypatch.setattr(sys, "executable", python)
+        await made.ready()
+    told = "worker-1 cannot be started ([Errno 2] "
+    assert all(message.startswith(told) for message in caplog.messages)
+    assert caplog.messages[0].endswith("; it is started again in 0.01 s")
+
+
+@pytest.mark.parametrize(
+    "error", [BlockingIOError(11, "no process"), RuntimeError("no thread")]
+)
+async def test_start_that_fails_once_is_mended(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "FIRST_DELAY_SECONDS", 0.01)
+    spawn = asyncio.create_subprocess_exec
+    errors = [error]
+
+    async def fail_once(*args: Any, **options: Any) -> asyncio.subprocess.Process:
+        if errors:
+            raise errors.pop()
+        return await spawn(*args, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", fail_once)
+    async with kept(tmp_path) as made:
+        await made.ready()
+    assert not errors
+
+
+async def test_one_that_cannot_be_started_can_be_retired(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    async with kept(tmp_path) as made:
+        await comes_true(lambda: "cannot be started" in caplog.text)
+        await made.child.retire()
+        assert not made.child.was_killed
 
 
 async def test_replacing_ends_it_and_starts_another(

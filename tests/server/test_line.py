@@ -107,6 +107,26 @@ def test_line_that_nobody_reads_takes_no_more_connections_and_never_blocks(
             each.close()
 
 
+def test_child_that_ends_it_has_what_was_given_before_and_nothing_later(
+    ends: tuple[ParentLine, ChildLine],
+) -> None:
+    parent, child = ends
+    one, other = socket.socketpair()
+    with one, other:
+        assert [parent.give(one) for _ in range(3)] == [True] * 3
+        child.end()
+        assert not parent.give(one)
+        taken = child.take()
+        assert len(taken) == 3
+        for each in taken:
+            each.close()
+        with pytest.raises(Cut):
+            child.take()
+    # It still says how it is.
+    child.say_alive(7)
+    assert parent.hear() == [Word(line.ALIVE, 7, 3)]
+
+
 def test_parent_that_is_gone_cuts_the_line() -> None:
     ours, theirs = socket.socketpair()
     child = ChildLine(theirs.detach())

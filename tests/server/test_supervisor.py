@@ -18,7 +18,7 @@ import pytest
 
 from tests.processes import ROOT, wait_until
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 90
 
 # Answers each connection with its name. `ending` is what SIGTERM does.
 PROGRAM = """
@@ -54,7 +54,7 @@ while True:
         end()
     time.sleep(0.01)
 """
-STUBBORN = PROGRAM.replace("SIGTERM, end", "SIGTERM, signal.SIG_IGN")
+STUBBORN = PROGRAM.replace("SIGTERM, end", 'SIGTERM, lambda *_: tell("stays")')
 # Only its first start succeeds.
 ONCE = PROGRAM.replace(
     'tell("starts")',
@@ -71,6 +71,7 @@ class Supervised:
         self.directory = directory
         self.log = directory / "log"
         self.stop_seconds = PATIENCE_SECONDS
+        self.ready_seconds = PATIENCE_SECONDS
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *workers: str, jobs: str = PROGRAM) -> None:
@@ -79,9 +80,10 @@ class Supervised:
             (self.directory / f"program-{number}.py").write_text(text)
         names = [f"program-{number}.py" for number in range(len(workers) + 1)]
         program = [sys.executable, "-m", "tests.server.supervised"]
+        limits = [str(self.stop_seconds), str(self.ready_seconds)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*program, str(self.stop_seconds), str(self.directory), *names],
+                [*program, *limits, str(self.directory), *names],
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
@@ -222,12 +224,10 @@ class TestEnd:
         supervised.started(STUBBORN)
         pid = supervised.pid_of("worker-1")
         supervised.signal(signal.SIGINT)
-        supervised.until("all ready")
-        while is_alive(pid):  # The first may not have been heard yet.
-            supervised.signal(signal.SIGINT)
-            if supervised.process is not None and supervised.process.poll() is not None:
-                break
+        supervised.until("worker-1 stays")
+        supervised.signal(signal.SIGINT)
         assert supervised.ended() == 0
+        assert not is_alive(pid)
 
     def test_children_of_a_parent_that_was_killed_end(
         self, supervised: Supervised
@@ -281,6 +281,7 @@ class TestRollingRestart:
                 assert peer.recv(100) in (b"worker-1", b"worker-2")
 
     def test_one_that_does_not_come_up_ends_it(self, supervised: Supervised) -> None:
+        supervised.ready_seconds = 3
         supervised.started(ONCE, PROGRAM)
         other = supervised.pid_of("worker-2")
         supervised.signal(signal.SIGHUP)

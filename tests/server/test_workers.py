@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
 import ssl
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +34,16 @@ from tests.faults.stored import compare, stored_on
 from tests.faults.switches import Faults
 from tests.faults.system import children, environment_of, is_alive, send
 from tests.postgresql import new_database
-from tests.processes import HubProcess, fetch, free_port, is_open, manage, wait_until
+from tests.processes import (
+    ROOT,
+    HubProcess,
+    environment,
+    fetch,
+    free_port,
+    is_open,
+    manage,
+    wait_until,
+)
 
 NAMES = ["jobs", "worker-1", "worker-2"]
 POSTGRES = "postgresql://u:p@127.0.0.1:1/x"
@@ -164,6 +177,91 @@ class TestRefusals:
         (line,) = done.stderr.strip().splitlines()
         named = "HUB_RUN_DIR: expected a shorter path" if beyond else "DATABASE_URL: "
         assert line.startswith(f"CommandError: {named}")
+
+
+class Starting:
+    """`manage.py serve …` that waits for something, with few open files allowed."""
+
+    def __init__(self, data_dir: Path, *arguments: str, number: int = -1) -> None:
+        data_dir.mkdir(exist_ok=True)
+        self.log = data_dir.parent / "log"
+        variables = {"DATABASE_URL": POSTGRES, "REDIS_URL": REDIS}
+        command = [sys.executable, "manage.py", "serve", *arguments]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                ["sh", "-c", 'ulimit -S -n 512 && exec "$@"', "sh", *command],
+                cwd=ROOT,
+                env=environment(data_dir, HUB_PORT=str(free_port()), **variables),
+                pass_fds=() if number < 0 else (number,),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def __enter__(self) -> Starting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def has_said(self, words: str) -> None:
+        wait_until(lambda: words in self.log.read_text(), f"it says {words}")
+
+    def has_open(self, path: Path) -> None:
+        descriptors = Path(f"/proc/{self.process.pid}/fd")
+
+        def is_open_there() -> bool:
+            return any(each.resolve() == path for each in descriptors.iterdir())
+
+        wait_until(is_open_there, f"it has {path} open")
+
+
+class TestStarting:
+    @pytest.mark.parametrize("is_signal", [True, False], ids=["SIGTERM", "no parent"])
+    def test_worker_waits_for_a_database_that_is_away(self, tmp_path, is_signal):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            number = theirs.fileno()
+            arguments = ("--worker", "1", "--line-fd", str(number))
+            with Starting(tmp_path / "var", *arguments, number=number) as worker:
+                theirs.close()
+                worker.has_said("waiting for the database: ")
+                # It says that it lives meanwhile.
+                ours.settimeout(90)
+                assert ours.recv(100).startswith(b"alive 0 0\n")
+                if is_signal:
+                    worker.process.terminate()
+                else:
+                    ours.close()
+                assert worker.process.wait(90) == 0
+
+    def test_it_allows_itself_all_open_files_that_it_may_have(self, tmp_path):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            number = theirs.fileno()
+            arguments = ("--worker", "1", "--line-fd", str(number))
+            with Starting(tmp_path / "var", *arguments, number=number) as worker:
+                worker.has_said("waiting for the database: ")
+                pid = worker.process.pid
+                soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+                assert soft == hard > 512
+
+    def test_sighup_before_there_is_anything_to_replace_is_nothing(self, tmp_path):
+        data_dir = tmp_path / "var"
+        data_dir.mkdir()
+        lock = data_dir / "setup.lock"
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with Starting(data_dir, "--workers", "2", "--setup") as parent:
+                # It waits for its turn to make the tables.
+                parent.has_open(lock)
+                parent.process.send_signal(signal.SIGHUP)
+                fcntl.flock(file, fcntl.LOCK_UN)
+                # The database of these tests is away for good.
+                assert parent.process.wait(90) == 2
+                parent.has_said("DATABASE_URL: expected a database that the hub can")
 
 
 @pytest.mark.slow
@@ -432,11 +530,9 @@ class TestOptions:
         try:
             hub.start()
             assert hub.output.count("password: ") == 1
-            fleets = [
-                pid
-                for pid in children(hub.pid)
-                if b"simulate" in Path(f"/proc/{pid}/cmdline").read_bytes()
-            ]
+            # It is started a moment after the hub has said that it is ready.
+            wait_until(lambda: bool(fleets_of(hub)), "the fleet runs")
+            fleets = fleets_of(hub)
             assert len(fleets) == 1
             sql = "SELECT count(*) FROM telemetry_devicepresence WHERE is_online"
             wait_until(lambda: asked(hub, sql)[0][0] > 3, "its devices are online", 60)
@@ -444,6 +540,14 @@ class TestOptions:
             assert not is_alive(fleets[0])
         finally:
             hub.end()
+
+
+def fleets_of(hub: HubProcess) -> list[int]:
+    return [
+        pid
+        for pid in children(hub.pid)
+        if b"simulate" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
 
 
 def ends(connection: socket.socket) -> bool:

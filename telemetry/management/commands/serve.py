@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import errno
 import logging
+import resource
+import signal
 import socket
 import ssl
 import sys
@@ -28,7 +30,7 @@ from hub_project.line import ChildLine
 from hub_project.worker import WorkerServer
 
 from ... import conf
-from .. import demo, setup, workers
+from .. import demo, setup, waiting, workers
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class Command(BaseCommand):
             parser.add_argument(name, type=int, help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        _allow_open_files()
         if options["worker"] is not None:
             self._work(options)
             return
@@ -74,6 +77,8 @@ class Command(BaseCommand):
         self, listener: socket.socket, count: int, options: dict[str, Any]
     ) -> None:
         """Be the parent of `count` workers, until a signal ends all."""
+        # There is nothing to replace yet, and its default is to end the process.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         password = self._prepare(options)
         _check_certificate()
         fleet = demo.Demo() if options["demo"] else None
@@ -98,8 +103,11 @@ class Command(BaseCommand):
 
     def _work(self, options: dict[str, Any]) -> None:
         """Be one of several workers, as the parent wants it."""
-        with _needing_database():
-            self._check_tables()
+        line = ChildLine(options["line_fd"])
+        # It was there for the parent: if it is away now, it will be back.
+        end = waiting.End(line)
+        if not waiting.for_database(end) or end.leave():
+            return
         # Only now, as in `_serve`.
         from hub_project.asgi import application
 
@@ -111,10 +119,11 @@ class Command(BaseCommand):
         WorkerServer(
             config,
             application,
-            ChildLine(options["line_fd"]),
+            line,
             workers.socket_path(options["worker"]),
             conf.value("DRAIN_WAIT_SECONDS"),
         ).run(sockets=[])
+        waiting.no_longer()
 
     def _serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
         password = self._prepare(options)
@@ -140,6 +149,7 @@ class Command(BaseCommand):
                 fleet.stop()
         if hub_server.started:
             self._say_stopped()
+            waiting.no_longer()
 
     def _prepare(self, options: dict[str, Any]) -> str | None:
         """What a start needs; the first admin's password if it was made now."""
@@ -233,6 +243,13 @@ class Command(BaseCommand):
         say(_("     or connect it for good: %(url)s") % {"url": f"{sockets}/ws/device"})
         say(_("  4. Watch it: %(url)s") % {"url": f"{url}/g/cellar"})
         say(_("Or see a simulated fleet move first: make demo"))
+
+
+def _allow_open_files() -> None:
+    """As many as this process may have: a shell gives 1,024, one a connection."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _check_certificate() -> None:
