@@ -124,7 +124,11 @@ def make_first_admin() -> str | None:
 
 @contextlib.contextmanager
 def turn(*, is_patient: bool = True) -> Iterator[None]:
-    """One process at a time makes the database. Raises CommandError if not patient."""
+    """One process at a time makes the database.
+
+    Raises CommandError if not patient, and for root in another user's directory.
+    """
+    _check_owner(Path(settings.HUB_DATA_DIR))
     with (Path(settings.HUB_DATA_DIR) / "setup.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if is_patient else fcntl.LOCK_NB))
@@ -134,3 +138,17 @@ def turn(*, is_patient: bool = True) -> Iterator[None]:
                 returncode=2,
             ) from error
         yield
+
+
+def _check_owner(directory: Path) -> None:
+    """Root's files there would be closed to the hub, which runs as the owner."""
+    owner = directory.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        raise CommandError(
+            _(
+                "HUB_DATA_DIR: expected root's own directory, or to run as the user to "
+                "whom it belongs (%(owner)d), got root in %(directory)s"
+            )
+            % {"owner": owner, "directory": directory},
+            returncode=2,
+        )

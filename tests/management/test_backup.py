@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -15,11 +16,14 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import pytest
+from django.core.management.base import CommandError
 
-from telemetry.history.backup import archive
+from telemetry.history.backup import archive, programs, taking
+from telemetry.management import setup
 from tests.faults.load import Load, enrol
 from tests.processes import ROOT, HubProcess, environment, manage, wait_until
 
@@ -255,6 +259,68 @@ def test_backup_that_is_killed_leaves_nothing_under_its_name(small, tmp_path, nu
     assert not part.exists()
 
 
+def test_late_backup_leaves_the_one_that_has_just_ended(monkeypatch, tmp_path):
+    final, part = tmp_path / "hub.backup", tmp_path / "hub.backup.part"
+    part.write_text("all of it")
+
+    def lock(file: BinaryIO, how: int) -> None:
+        # The other one ends between this one's opening and its lock.
+        part.replace(final)
+        fcntl.flock(file, how)
+
+    with monkeypatch.context() as patched:
+        late = SimpleNamespace(**{**vars(fcntl), "flock": lock})
+        patched.setattr(taking, "fcntl", late)
+        with pytest.raises(taking.Busy), taking._part(final):
+            pass
+    assert final.read_text() == "all of it"
+    # And who ends does not take away what the next one has begun.
+    with taking._part(final) as mine:
+        mine.write_text("newer")
+        mine.replace(final)
+        part.write_text("of the next one")
+    assert (final.read_text(), part.read_text()) == ("newer", "of the next one")
+
+
+def test_backup_writes_through_nobodys_link(small, tmp_path):
+    hub, _ = small
+    other = tmp_path / "other"
+    other.write_text("of somebody else")
+    other.chmod(0o644)
+    (tmp_path / "two.backup.part").symlink_to(other)
+    code, said = sentence(run(hub, "backup", str(tmp_path / "two.backup")))
+    assert code == 1 and said.startswith("expected to write ")
+    assert other.read_text() == "of somebody else"
+    assert other.stat().st_mode & 0o777 == 0o644
+    assert not (tmp_path / "two.backup").exists()
+
+
+def test_backup_is_never_open_to_others(tmp_path):
+    before = os.umask(0)
+    try:
+        with taking._part(tmp_path / "hub.backup") as part:
+            assert part.stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+    assert not part.exists()
+
+
+def test_root_makes_nothing_in_anothers_directory(monkeypatch, settings, tmp_path):
+    settings.HUB_DATA_DIR = tmp_path
+    if os.geteuid() == 0:
+        try:
+            os.chown(tmp_path, 10001, -1)
+        except OSError as error:
+            pytest.skip(f"root of this machine has no other users: {error}")
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(CommandError) as caught, setup.turn():
+        pass
+    assert caught.value.returncode == 2
+    assert str(caught.value).startswith("HUB_DATA_DIR: expected root's own directory")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_restored_hub_has_everything_but_log_ins(small, tmp_path):
     hub, file = small
     new = HubProcess(tmp_path / "new")
@@ -280,8 +346,6 @@ def test_restore_refuses_a_database_that_is_in_use(small, new_database, tmp_path
 
 
 def test_restore_waits_for_nobody_who_makes_the_database(small, tmp_path):
-    import fcntl  # Of this test alone.
-
     _, file = small
     (tmp_path / "new").mkdir()
     with (tmp_path / "new" / "setup.lock").open("w") as lock:
@@ -379,9 +443,28 @@ def test_dump_that_breaks_off_leaves_the_database_empty(postgres_url, tmp_path):
     assert tables == (0,)
 
 
-def test_missing_programs_of_postgresql_are_told(monkeypatch, tmp_path):
-    from telemetry.history.backup import programs  # Its constants are changed here.
+@pytest.mark.parametrize(
+    ("secret", "is_told"),
+    [({}, False), ({"sslpassword": "s3cret"}, True), ({"sslpassword": ""}, False)],
+)
+def test_secrets_are_on_no_command_line(monkeypatch, secret, is_told):
+    given = {"dbname": "hub", "host": "db1", "password": "pa ss", **secret}
+    monkeypatch.setattr(
+        programs,
+        "connection",
+        SimpleNamespace(get_connection_params=lambda: {**given, "cursor_factory": 1}),
+    )
+    if is_told:
+        with pytest.raises(programs.OpenSecret, match="got sslpassword") as caught:
+            programs.reach()
+        assert "s3cret" not in str(caught.value)
+        return
+    where, environment = programs.reach()
+    assert sorted(where.split()) == ["dbname=hub", "host=db1"]
+    assert environment["PGPASSWORD"] == "pa ss"
 
+
+def test_missing_programs_of_postgresql_are_told(monkeypatch, tmp_path):
     monkeypatch.setattr(programs, "DEBIAN", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     for version in ("14.11", "17.2"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import tempfile
@@ -32,6 +33,8 @@ def dump(target: Path) -> tuple[str, list[str], Counts]:
     found = programs.find(programs.major(programs.server_version()), "pg_dump")
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        # This session only waits while pg_dump works, and has to stay.
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         cursor.execute("SELECT pg_export_snapshot()")
         snapshot = str(cursor.fetchone()[0])
         cursor.execute(contents.APPLIED)
@@ -51,7 +54,9 @@ def _dump(found: programs.Programs, snapshot: str, target: Path) -> None:
         *("--no-owner", "--no-privileges", f"--snapshot={snapshot}"),
         *(f"--exclude-table-data={contents.LEFT_OUT}", f"--dbname={where}"),
     ]
-    with target.open("wb") as file, tempfile.TemporaryFile() as said:
+    # It is there, and nobody else may read it.
+    number = os.open(target, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW)
+    with open(number, "wb") as file, tempfile.TemporaryFile() as said:
         done = subprocess.run(  # noqa: S603 # found in its usual places
             command,
             stdin=subprocess.DEVNULL,
@@ -86,7 +91,8 @@ def restore(path: Path, count: int, version: str) -> None:
                 [
                     *(found.path("psql"), "--no-psqlrc", "--quiet", "--file=-"),
                     *("--set=ON_ERROR_STOP=1", "--output=/dev/null"),
-                    f"--dbname={where}",
+                    # A disk may take nothing for a while; who is gone is noticed.
+                    f"--dbname={where} tcp_user_timeout=0",
                 ],
                 env=environment,
                 stderr=said[0],
@@ -112,7 +118,8 @@ def _feed(
 ) -> None:
     """BEGIN, what pg_restore makes of the backup, and COMMIT if that ended well."""
     to_psql = _stdin(psql)
-    to_psql.write(b"BEGIN;\n")
+    # pg_restore may take its time, whatever the server allows a session that waits.
+    to_psql.write(b"SET idle_in_transaction_session_timeout = 0;\nBEGIN;\n")
     to_psql.flush()
     command = [found.path("pg_restore"), "--no-owner", "--no-privileges", "--file=-"]
     with _started(command, stdout=to_psql, stderr=said) as maker:

@@ -23,6 +23,10 @@ class NoProgram(Exception):
     """No program that fits; says what was expected and found."""
 
 
+class OpenSecret(Exception):
+    """DATABASE_URL has a secret that would be on the programs' command lines."""
+
+
 @dataclass(frozen=True, slots=True)
 class Programs:
     """The programs of one version."""
@@ -95,13 +99,26 @@ def _version(program: Path) -> str:
 def reach() -> tuple[str, dict[str, str]]:
     """The connection string of DATABASE_URL, and the environment with its password.
 
-    Arguments of a program are for everybody's eyes on the machine.
+    Arguments of a program are for everybody's eyes on the machine. Raises OpenSecret.
     """
     known = {each.keyword.decode() for each in Conninfo.get_defaults()}
     given: dict[str, Any] = connection.get_connection_params()
     words = {key: value for key, value in given.items() if key in known and value}
     password = words.pop("password", None)
     environment = dict(os.environ)
+    found = sorted(_secrets() & words.keys())
+    if found:
+        raise OpenSecret(
+            f"DATABASE_URL: expected no secret but the password, got {found[0]}, which "
+            "PostgreSQL's programs take on their command line alone, for everybody's "
+            "eyes: use a client key without a password, in a file of the hub's user"
+        )
     if password:
         environment["PGPASSWORD"] = str(password)
     return conninfo.make_conninfo("", **words), environment
+
+
+def _secrets() -> set[str]:
+    """The words of a connection string that libpq would not show to anybody."""
+    hidden = {each.keyword for each in Conninfo.get_defaults() if each.dispchar == b"*"}
+    return {each.decode() for each in hidden} | {"scram_client_key", "scram_server_key"}

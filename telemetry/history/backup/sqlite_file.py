@@ -118,7 +118,8 @@ def _appearing(target: Path) -> Iterator[Path]:
     """A name to write to; the file is under `target` only when it is whole."""
     part = target.with_name(target.name + ".part")
     try:
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        os.close(os.open(part, flags, 0o600))
         yield part
         sync(part)
         # Unlike a rename, a link never takes another's place.

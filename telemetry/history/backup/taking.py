@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import BinaryIO
 
 from django.db import connection
 
@@ -86,18 +87,35 @@ def _part(final: Path) -> Iterator[Path]:
     # One for all names that are made of the time: it never piles up.
     name = "hub.backup" if final.match(PATTERN) else final.name
     part = final.with_name(f"{name}.part")
-    with part.open("ab") as file:
-        os.chmod(part, 0o600)
+    # A directory may be open to others: nobody's link is followed, nobody else reads.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    with open(os.open(part, flags, 0o600), "r+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise Busy(f"another backup is being written to {part}") from error
+        # Before the lock was had, the one who held it may have given this file its
+        # final name.
+        if not _is_at(part, file):
+            raise Busy(f"another backup was being written to {part}")
+        os.fchmod(file.fileno(), 0o600)
         try:
             file.truncate(0)
             yield part
         finally:
-            # Under its final name by now, or of no use.
-            part.unlink(missing_ok=True)
+            # What has its final name is not to be had by this one any more: then the
+            # next backup may have begun another here.
+            if _is_at(part, file):
+                part.unlink()
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    """Whether the open file is still the one with this name."""
+    try:
+        there = path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(file.fileno()), there)
 
 
 def prune(directory: Path, keep: int) -> list[Path]:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from ... import conf
 from ...history.backup import taking
 from ...history.backup.postgresql import Failed
-from ...history.backup.programs import NoProgram
+from ...history.backup.programs import NoProgram, OpenSecret
 from .. import setup
 
 WRONG = 2
@@ -59,7 +59,7 @@ class Command(BaseCommand):
             )
         except taking.NoRoom as error:
             raise CommandError(str(error), returncode=WRONG) from None
-        except (NoProgram, taking.Busy) as error:
+        except (NoProgram, OpenSecret, taking.Busy) as error:
             raise CommandError(str(error), returncode=WRONG) from None
         except (Failed, sqlite3.Error, DatabaseError, InterfaceError) as error:
             raise CommandError(

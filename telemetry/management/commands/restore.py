@@ -17,7 +17,12 @@ from django.utils.translation import gettext as _
 from ...history.backup import archive, postgresql, sqlite_file, taking
 from ...history.backup.archive import Manifest, NoBackup
 from ...history.backup.postgresql import Failed
-from ...history.backup.programs import NoProgram, major, server_version
+from ...history.backup.programs import (
+    NoProgram,
+    OpenSecret,
+    major,
+    server_version,
+)
 from .. import setup
 
 WRONG = 2
@@ -53,7 +58,7 @@ class Command(BaseCommand):
                 % {"file": path, "error": error.strerror or error},
                 returncode=WRONG,
             ) from None
-        except (NoProgram, taking.NoRoom) as error:
+        except (NoProgram, OpenSecret, taking.NoRoom) as error:
             raise CommandError(str(error), returncode=WRONG) from None
         except (Failed, sqlite3.Error, DatabaseError, InterfaceError) as error:
             raise CommandError(
