@@ -49,7 +49,7 @@ class Place:
         leaf.cert_chain_pems[0].write_to_path(str(self.chain))
         leaf.private_key_pem.write_to_path(str(self.key))
         leaf.private_key_and_cert_chain_pem.write_to_path(str(self.both))
-        self.http, self.https = free_port(), free_port()
+        self.http, self.https, self.acme = free_port(), free_port(), free_port()
 
     def nginx(self, sockets: Sequence[str], name: str = "nginx.conf") -> Path:
         """The shipped configuration with these upstream sockets or addresses."""
@@ -71,6 +71,7 @@ class Place:
             ("listen 443 ssl", f"listen 127.0.0.1:{self.https} ssl"),
             ("    listen [::]:443 ssl backlog=4096;\n", ""),
             ("/etc/ssl/telemetry-hub", str(self.directory)),
+            ("/var/www/acme", str(self.directory / "acme")),
         )
         servers = re.findall(r"server (?:unix:|hub:)\S+ max_fails=0;", text)
         assert servers
@@ -89,7 +90,9 @@ class Place:
         lines = [f"server worker-{n} {at}\n" for n, at in enumerate(sockets, 1)]
         text = replaced(
             text,
-            ("    user haproxy\n    group haproxy\n", ""),
+            ("    user haproxy\n", ""),
+            ("    group telemetry-hub\n", ""),
+            ("127.0.0.1:8402", f"127.0.0.1:{self.acme}"),
             ("maxconn 60000", "maxconn 500"),
             ("/etc/haproxy/telemetry-hub.pem", str(self.both)),
             ("bind :80\n", f"bind 127.0.0.1:{self.http}\n"),

@@ -40,6 +40,13 @@ class TestProxies:
         code, said = ran([program("haproxy"), "-c", "-f", str(path)])
         assert (code, "WARNING" in said) == (0, False), said
 
+    def test_haproxy_gets_to_the_sockets_of_the_unit(self):
+        unit = (DEPLOY / "systemd" / "telemetry-hub.service").read_text("utf-8")
+        (hub,) = re.findall(r"^Group=(\S+)$", unit, re.MULTILINE)
+        text = (DEPLOY / "haproxy.cfg").read_text("utf-8")
+        # The one group that HAProxy keeps.
+        assert re.findall(r"^    group (\S+)$", text, re.MULTILINE) == [hub]
+
     def test_both_nginx_files_differ_in_the_upstream_alone(self):
         texts = []
         for name in ("nginx.conf", "compose-nginx.conf"):
@@ -79,6 +86,11 @@ class TestSystemd:
         assert "TimeoutStopSec=60" in text.splitlines()
         assert "LimitNOFILE=200000" in text.splitlines()
 
+    def test_hub_outlives_a_worker_that_the_kernel_kills(self):
+        text = (DEPLOY / "systemd" / "telemetry-hub.service").read_text("utf-8")
+        service = text.partition("[Service]")[2].partition("[Install]")[0]
+        assert "OOMPolicy=continue" in service.splitlines()
+
     def test_systemd_finds_nothing_wrong(self, tmp_path):
         verify = shutil.which("systemd-analyze")
         if verify is None:
@@ -116,6 +128,17 @@ class TestImage:
         assert copied == let_in
         assert [each for each in copied if not (ROOT / each).exists()] == []
 
+    def test_programs_that_the_hub_looks_for_are_in_the_last_stage(self):
+        wanted = set()
+        for path in (ROOT / "hub_project").glob("*.py"):
+            text = path.read_text("utf-8")
+            wanted |= set(re.findall(r'shutil\.which\("(\w+)"', text))
+        assert wanted
+        last = (DEPLOY / "Dockerfile").read_text("utf-8").rpartition("\nFROM ")[2]
+        for name in wanted:
+            line = rf"^COPY --from=\w+ \S+/{name} /usr/local/bin/"
+            assert re.search(line, last, re.MULTILINE), name
+
     def test_instructions_are_those_of_a_dockerfile(self):
         text = (DEPLOY / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
         lines = [each for each in text.splitlines() if each and each[0] != "#"]
@@ -149,6 +172,18 @@ class TestCompose:
         build = services["hub"]["build"]
         assert (DEPLOY / build["context"] / build["dockerfile"]).is_file()
         assert (DEPLOY / "compose-nginx.conf").is_file()
+
+    def test_nobody_is_taken_for_ready_who_is_not(self, compose):
+        services = compose["services"]
+        # The server of the first initialization answers on its socket alone.
+        (_, command) = services["postgres"]["healthcheck"]["test"]
+        assert command.startswith("pg_isready -h 127.0.0.1 ")
+        # nginx keeps the address that it found.
+        assert services["nginx"]["depends_on"]["hub"] == {
+            "condition": "service_healthy",
+            "restart": True,
+        }
+        assert services["hub"]["init"] is True
 
     def test_only_the_proxy_is_open_to_the_world(self, compose):
         services = compose["services"]

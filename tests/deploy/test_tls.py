@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import shutil
 import ssl
+import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psycopg
@@ -20,6 +23,7 @@ from tests.processes import HubProcess, manage, wait_until
 from .shipped import NAME, Place, nginx_command, program, running
 
 PATIENCE_SECONDS = 30.0
+CHALLENGES = "/.well-known/acme-challenge/"
 
 
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
@@ -105,6 +109,37 @@ def no_pages_of_http(place: Place) -> None:
         assert answer.headers["Location"] == f"https://{NAME}/g/cellar?x=1"
 
 
+def authority_finds_its_challenge(place: Place) -> None:
+    import http.client  # Of this look alone: nothing may follow a redirect.
+
+    connection = http.client.HTTPConnection("127.0.0.1", place.http, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("GET", f"{CHALLENGES}token", headers={"Host": NAME})
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"token.thumbprint")
+
+
+@contextlib.contextmanager
+def challenge_served(place: Place, port: int | None = None) -> Iterator[None]:
+    """A challenge in the directory that certbot is told, or at a port as by certbot."""
+    folder = place.directory / "acme"
+    file = folder / CHALLENGES.strip("/") / "token"
+    file.parent.mkdir(parents=True)
+    file.write_text("token.thumbprint")
+    if port is None:
+        yield
+        return
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 async def test_nginx_in_front_of_one_process(hub: HubProcess, place: Place):
     url = f"https://{NAME}"
     hub.variables |= {"HUB_URL": url, "HUB_TRUSTED_PROXIES": "127.0.0.1"}
@@ -114,6 +149,8 @@ async def test_nginx_in_front_of_one_process(hub: HubProcess, place: Place):
         behind = Behind(hub, place)
         await assert_device_and_viewer_meet(behind)
         no_pages_of_http(place)
+        with challenge_served(place):
+            authority_finds_its_challenge(place)
         # Whoever does not know the authority does not speak at all.
         with pytest.raises(ssl.SSLCertVerificationError):
             async with connect(
@@ -130,6 +167,8 @@ async def test_haproxy_in_front_of_one_process(hub: HubProcess, place: Place):
     with running(place, [program("haproxy"), "-db", "-f", str(path)]):
         await assert_device_and_viewer_meet(Behind(hub, place))
         no_pages_of_http(place)
+        with challenge_served(place, place.acme):
+            authority_finds_its_challenge(place)
 
 
 @pytest.fixture
