@@ -49,11 +49,9 @@ test: test-python test-browser test-js
 test-python: setup .venv/installed-dev
 	$(TEST) -m "not slow" -n auto --dist loadfile
 
-# A process of its own: the browser's event loop and the async tests' do not mix. On a
-# busy machine a browser is late now and then: a failure counts when it comes twice.
+# A process of its own: the browser's event loop and the async tests' do not mix.
 test-browser: setup .venv/installed-dev node_modules/axe-core/package.json
-	$(TEST) -o addopts=--import-mode=importlib tests/browser -m "not slow" -n auto --dist loadfile \
-		--reruns 1
+	$(TEST) -o addopts=--import-mode=importlib tests/browser -m "not slow" -n auto --dist loadfile
 
 # The venv's node comes last: it is there only where the machine has none.
 test-js: setup .venv/installed-dev
