@@ -60,13 +60,13 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
-    "telemetry.dashboard.session_middleware.HubSessionMiddleware",
+    "telemetry.dashboard.frame.sessions.HubSessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "telemetry.dashboard.kiosk_middleware.kiosk_middleware",
-    "telemetry.dashboard.middleware.preferences_middleware",
+    "telemetry.dashboard.kiosk.middleware.kiosk_middleware",
+    "telemetry.dashboard.frame.preferences.preferences_middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -139,9 +139,9 @@ CSRF_COOKIE_HTTPONLY = True
 # Another hub on the same machine, on another port, shares the cookie jar.
 SESSION_COOKIE_NAME = f"hub_session_{HUB_PORT}"
 CSRF_COOKIE_NAME = f"hub_csrf_{HUB_PORT}"
-# A screen that was opened by a link of its own (dashboard/kiosk.py).
+# A screen that was opened by a link of its own (dashboard/kiosk).
 KIOSK_COOKIE_NAME = f"hub_kiosk_{HUB_PORT}"
-# The time zone of who is not signed in (dashboard/time_zone.py).
+# The time zone of who is not signed in (dashboard/frame/time_zone.py).
 ZONE_COOKIE_NAME = f"hub_zone_{HUB_PORT}"
 SECURE_HSTS_SECONDS = 31_536_000 if _address.is_secure else 0
 # What `check --deploy` of Django asks for beyond it is not the hub's to decide, or

@@ -5,7 +5,7 @@ import {
   countMoves, nextSort, rankNames, readView, searchText, select, windowOf, writeView,
 } from "../../telemetry/static/telemetry/js/fleet_rows.js";
 
-const { rows, cases } = JSON.parse(readFileSync(new URL("../dashboard/fleet_cases.json", import.meta.url)));
+const { rows, cases } = JSON.parse(readFileSync(new URL("../dashboard/fleet/cases.json", import.meta.url)));
 const fleet = rows.map((row) => ({
   ...row,
   text: searchText(row),

@@ -1,5 +1,5 @@
 // What a fleet page shows of all devices, as its address says: filter, order, window.
-// Pure. The hub does the same without a script (fleet_query.py), with the same cases.
+// Pure. The hub does the same without a script (fleet/query.py), with the same cases.
 
 import { byName } from "./format.js";
 

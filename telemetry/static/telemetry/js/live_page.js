@@ -1,7 +1,7 @@
 // What every page of live charts shares: its link, range, displays and drawing loop.
 //
 // A page extends it, says what it shows besides (shaped, rendered) and where its displays
-// go (hostOf). config: what the server says, see dashboard/views.py and device.py.
+// go (hostOf). config: what the server says, see dashboard/{groups,device}/page.py.
 
 import "./chart.js";
 import { writeLink } from "./link.js";

@@ -1,5 +1,5 @@
 // The range of time that a page shows: moved, and written to its address, which the hub
-// reads (dashboard/ranges.py). Pure.
+// reads (dashboard/readings/ranges.py). Pure.
 //
 // A view is live, {spanMs}: the last so many ms, going on; or fixed, {fromMs, toMs}.
 

@@ -1,0 +1,1 @@
+"""The fleet page: every device that one may see, filtered, ordered, as small lines."""

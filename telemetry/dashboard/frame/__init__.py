@@ -1,0 +1,1 @@
+"""What every page comes in: session, language, time zone, search, policy reports."""

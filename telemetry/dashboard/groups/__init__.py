@@ -1,0 +1,1 @@
+"""The pages of groups: the list of them, and one of them live."""

@@ -1,0 +1,1 @@
+"""Readings as charts, tables and files show them, of the range that is picked."""
