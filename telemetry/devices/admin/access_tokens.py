@@ -1,8 +1,4 @@
-"""Access tokens in the admin: made, listed, ended. A secret is shown once.
-
-As with keys, it is in the answer to a POST and nowhere else, and a page that is loaded
-again makes no second one (`once`).
-"""
+"""Access tokens in the admin: made, listed, ended. A secret is shown once."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -27,38 +23,11 @@ from .. import once, tokens
 from ..access_token import AccessToken, TokenKind
 from .columns import moment_tag
 from .common import STYLE, log_changes
+from .secrets import StateFilter, shown_once
 from .token_forms import AccessTokenForm
 
 # Where a request keeps the secret that it has just made.
 SECRET = "_new_secret"  # noqa: S105
-
-
-class TokenStateFilter(admin.SimpleListFilter):
-    """Whether a token still opens anything."""
-
-    title = gettext_lazy("state")
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [
-            ("valid", _("Valid")),
-            ("expired", _("Expired")),
-            ("revoked", _("Revoked")),
-            ("unused", _("Never used")),
-        ]
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[AccessToken]
-    ) -> QuerySet[AccessToken]:
-        is_over = Q(expires_at__lte=timezone.now())
-        rules = {
-            "valid": Q(revoked_at=None) & ~is_over,
-            "expired": Q(revoked_at=None) & is_over,
-            "revoked": Q(revoked_at__isnull=False),
-            "unused": Q(last_used_at=None),
-        }
-        rule = rules.get(self.value() or "")
-        return queryset if rule is None else queryset.filter(rule)
 
 
 @admin.register(AccessToken)
@@ -70,7 +39,7 @@ class AccessTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         *("name", "kind", "user", "state", "in_groups", "last_used", "expires_at"),
         "shown_prefix",
     )
-    list_filter = (TokenStateFilter, "kind", "groups")
+    list_filter = (StateFilter, "kind", "groups")
     list_select_related = ("user",)
     search_fields = ("name", "prefix", "user__username")
     search_help_text = gettext_lazy("Name, user, or the 8 characters of the prefix")
@@ -161,10 +130,10 @@ class AccessTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         secret: str = getattr(request, SECRET)
         is_kiosk = obj.kind == TokenKind.KIOSK
         context = {
-            **self.admin_site.each_context(request),
             "title": _("The secret of “%(name)s”") % {"name": obj},
-            "opts": self.opts,
-            "made": obj,
+            "object": obj,
+            "expires_at": obj.expires_at,
+            "shown_prefix": obj.shown_prefix,
             "secret": secret,
             "kiosk_link": settings.HUB_URL + reverse("kiosk", args=[secret])
             if is_kiosk
@@ -173,9 +142,7 @@ class AccessTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "readings_url": settings.HUB_URL + reverse("api-readings"),
         }
         template = "admin/telemetry/accesstoken/secret.html"
-        response = TemplateResponse(request, template, context)
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return shown_once(request, self, template, context)
 
     # Ending some.
 

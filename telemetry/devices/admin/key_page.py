@@ -1,8 +1,4 @@
-"""The admin's page that shows a new key, once.
-
-The key is in the answer to a POST and nowhere else: not in an address, the session,
-the admin's log or a cache. A page that is loaded again makes no second key.
-"""
+"""The admin's page that makes a key for a device and shows it, once."""
 
 from __future__ import annotations
 
@@ -20,6 +16,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import credentials, once
 from ..models import Credential, Device
 from .forms import NewKeyForm
+from .secrets import shown_once
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -85,19 +82,16 @@ def _answer(
     key: str,
 ) -> HttpResponse:
     context = {
-        **model_admin.admin_site.each_context(request),
         "title": _("The key of “%(device)s”") % {"device": device},
-        "opts": model_admin.opts,
-        "device": device,
-        "credential": credential,
+        "object": device,
+        "expires_at": credential.expires_at,
+        "shown_prefix": credential,
         "key": key,
         "socket_url": "ws" + settings.HUB_URL.removeprefix("http") + "/ws/device",
         "ingest_url": settings.HUB_URL + reverse("ingest"),
     }
     template = "admin/telemetry/device/key.html"
-    response = TemplateResponse(request, template, context)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return shown_once(request, model_admin, template, context)
 
 
 def _usable(device: Device) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -18,34 +18,7 @@ from ..models import Credential
 from .columns import moment_tag
 from .common import STYLE, log_changes
 from .forms import RevokeForm
-
-
-class KeyStateFilter(admin.SimpleListFilter):
-    """Whether a key still opens the door."""
-
-    title = gettext_lazy("state")
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [
-            ("valid", _("Valid")),
-            ("expired", _("Expired")),
-            ("revoked", _("Revoked")),
-            ("unused", _("Never used")),
-        ]
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[Credential]
-    ) -> QuerySet[Credential]:
-        is_over = Q(expires_at__lte=timezone.now())
-        conditions = {
-            "valid": Q(revoked_at=None) & ~is_over,
-            "expired": Q(revoked_at=None) & is_over,
-            "revoked": Q(revoked_at__isnull=False),
-            "unused": Q(last_used_at=None),
-        }
-        condition = conditions.get(self.value() or "")
-        return queryset.filter(condition) if condition else queryset
+from .secrets import StateFilter
 
 
 class KeyColumns:
@@ -93,7 +66,7 @@ class CredentialAdmin(KeyColumns, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = (
         *("shown_prefix", "device", "state", "created_at", "last_used", "expires_at"),
     )
-    list_filter = (KeyStateFilter,)
+    list_filter = (StateFilter,)
     list_select_related = ("device",)
     search_fields = ("prefix", "device__slug", "device__name")
     search_help_text = gettext_lazy("The 8 characters of the prefix, or a device")
