@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import line
-from .line import Cut, ParentLine
+from . import child_line
+from .child_line import Cut, ParentLine
 
 logger = logging.getLogger(__name__)
 
@@ -262,13 +262,13 @@ class Child:
         for word in words:
             self._take(word)
 
-    def _take(self, word: line.Word) -> None:
-        if word.what == line.ALIVE:
+    def _take(self, word: child_line.Word) -> None:
+        if word.what == child_line.ALIVE:
             self._open, self._taken = word.connections, word.taken
-        elif word.what == line.LEAVING:
+        elif word.what == child_line.LEAVING:
             self.is_leaving = True
             self._on_change()
-        elif word.what == line.READY and not self._is_replaced:
+        elif word.what == child_line.READY and not self._is_replaced:
             self._has_been_ready = True
             self.is_ready.set()
             self._on_change()

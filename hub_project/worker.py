@@ -16,7 +16,7 @@ from typing import Protocol
 
 from uvicorn import Config
 
-from .line import ChildLine, Cut
+from .child_line import ChildLine, Cut
 from .server import BACKLOG, HANDSHAKE_SECONDS, HubServer
 
 logger = logging.getLogger(__name__)

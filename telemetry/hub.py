@@ -19,12 +19,12 @@ from .devices.events import Events
 from .devices.presence import Presence
 from .devices.registry import Registry
 from .devices.tallies import Tallies, seconds_to_hour
+from .history.catch_up import CatchUp
 from .history.heads import HeadRow, Heads
 from .history.keeper import new_keeper, new_room
 from .history.raw_from import RawFrom
 from .history.rounds import Rounds
 from .history.tail import Tail
-from .history.upkeep import Upkeep
 from .ingest.door import STOPPING, Door
 from .ingest.pipeline import LAST_SECONDS, Pipeline
 from .jobs import Errands
@@ -84,7 +84,7 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
 
     def _new_upkeep(self, has_jobs: bool) -> Rounds:
-        own = Upkeep(
+        own = CatchUp(
             self.tail, self.room, self._hand_over_raw_from, self._hand_over_heads
         )
         stopping = threading.Event()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .changes import Found, Interest
+from .edits import Found, Interest
 from .entries import Change, CredentialEntry, DeviceEntry, GroupEntry
-from .rows import GroupRow, Known
+from .entry_rows import GroupRow, Known
 
 
 class Cache:

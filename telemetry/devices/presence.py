@@ -18,8 +18,8 @@ from django.utils import timezone
 from ..protocol.clock import now_us
 from ..threads import on_database_thread
 from . import presence_rows, sharing
+from .entry_rows import slices
 from .presence_rows import Line, Seen
-from .rows import slices
 from .times import EPOCH
 
 # A socket that ended without a close frame: what a process that died left behind.

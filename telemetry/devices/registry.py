@@ -24,7 +24,7 @@ from ..protocol.clock import now_us
 from ..protocol.errors import Forbidden, Unauthorized
 from ..protocol.limits import Limits
 from ..threads import on_database_thread
-from . import changes, credentials, events, rows, series
+from . import credentials, edits, entry_rows, events, series
 from .allowance import Allowance
 from .cache import Cache
 from .entries import Change, CredentialEntry, DeviceEntry, GroupEntry, SeriesWanted
@@ -54,7 +54,7 @@ class Registry:
         self._allowance = Allowance(limits or conf.limits())
         self._logins = Gather(self._read_logins)
         self._listeners: list[Listener] = []
-        self._mark = changes.Mark()
+        self._mark = edits.Mark()
         self._news_at = time.monotonic()
         self._used: dict[int, int] = {}
         # Slugs that no device had since the last look.
@@ -177,7 +177,7 @@ class Registry:
         if not wanted:
             return
         async with self._lock:
-            known = await on_database_thread(rows.read_devices_by_slug, wanted)
+            known = await on_database_thread(entry_rows.read_devices_by_slug, wanted)
             self._cache.keep(known)
             if len(self._absent) >= MOST_ABSENT:
                 self._absent.clear()
@@ -193,7 +193,7 @@ class Registry:
             return self._cache.groups.get(slug)
         async with self._lock:
             held = frozenset(self._cache.devices)
-            found = await on_database_thread(rows.read_group, slug, held)
+            found = await on_database_thread(entry_rows.read_group, slug, held)
             if found is None:
                 return None
             row, known = found
@@ -210,7 +210,7 @@ class Registry:
             quiet_seconds = time.monotonic() - self._news_at
             since = self._mark.since(timezone.now(), quiet_seconds)
             found = await on_database_thread(
-                changes.look, self._mark, since, self._cache.interest()
+                edits.look, self._mark, since, self._cache.interest()
             )
             self._mark = found.mark
             if found.has_news:
@@ -253,14 +253,14 @@ class Registry:
     ) -> Mapping[str, CredentialEntry]:
         async with self._lock:
             held = frozenset(self._cache.devices)
-            known = await on_database_thread(rows.read_logins, prefixes, held)
+            known = await on_database_thread(entry_rows.read_logins, prefixes, held)
             self._cache.keep(known)
         return self._cache.credentials
 
     async def _device(self, device_id: int) -> DeviceEntry | None:
         if device_id not in self._cache.devices:
             async with self._lock:
-                known = await on_database_thread(rows.read_devices, [device_id])
+                known = await on_database_thread(entry_rows.read_devices, [device_id])
                 self._cache.keep(known)
         return self._cache.devices.get(device_id)
 
@@ -300,7 +300,7 @@ class Registry:
 
 def _write_last_used(used: Mapping[int, int]) -> None:
     at = datetime_of(max(used.values()))
-    for part in rows.slices(used.keys()):
+    for part in entry_rows.slices(used.keys()):
         keys = Credential.objects.filter(pk__in=part)
         with transaction.atomic():
             events.note_first_uses(part, at)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from .entries import SeriesEntry, SeriesWanted
+from .entry_rows import series_of
 from .models import Kind, Metric, Series
-from .rows import series_of
 
 UNIT_CHARACTERS = 32
 LABEL_CHARACTERS = 120

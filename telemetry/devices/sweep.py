@@ -16,10 +16,10 @@ from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
+from .entry_rows import slices
 from .models import DevicePresence
 from .presence import ABNORMAL
 from .records import DeviceEvent, EventKind
-from .rows import slices
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from django.db import transaction
 from ..protocol.clock import now_us
 from ..threads import on_database_thread
 from . import latency
+from .entry_rows import slices
 from .records import DeviceHour
-from .rows import slices
 
 logger = logging.getLogger(__name__)
 

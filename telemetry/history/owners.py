@@ -21,7 +21,7 @@ from datetime import datetime
 from django.db import OperationalError, connection, transaction
 from django.db.models import Exists, OuterRef, Q
 
-from ..devices.rows import slices
+from ..devices.entry_rows import slices
 from .models import DeviceOwner, Journal, Writer
 
 # Of all advisory locks in the database: those of writers.

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from hub_project.line import ChildLine, Cut
+from hub_project.child_line import ChildLine, Cut
 
 from . import setup
 

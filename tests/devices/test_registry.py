@@ -15,8 +15,8 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry.devices import changes, credentials, registry, rows, series
-from telemetry.devices.changes import Interest, Mark
+from telemetry.devices import credentials, edits, entry_rows, registry, series
+from telemetry.devices.edits import Interest, Mark
 from telemetry.devices.entries import Change, SeriesWanted
 from telemetry.devices.events import Events
 from telemetry.devices.models import (
@@ -51,11 +51,11 @@ async def do(function, *args, **kwargs):
 
 
 async def edit_between(hub, monkeypatch, read, load, edit):
-    """`edit` after this function of `rows` has read and before a look does.
+    """`edit` after this function of `entry_rows` has read and before a look does.
 
     The look is asked for while what is read is not held yet.
     """
-    real = getattr(rows, read)
+    real = getattr(entry_rows, read)
     has_read, go_on = threading.Event(), threading.Event()
 
     def reading(*args):
@@ -65,7 +65,7 @@ async def edit_between(hub, monkeypatch, read, load, edit):
         edit()
         return found
 
-    monkeypatch.setattr(rows, read, reading)
+    monkeypatch.setattr(entry_rows, read, reading)
     loading = asyncio.ensure_future(load)
     assert await asyncio.to_thread(has_read.wait, 20)
     looking = asyncio.ensure_future(hub.refresh())
@@ -155,7 +155,7 @@ class TestAuthenticate:
 
         keys = await do(create)
         counts = []
-        real = rows.read_logins
+        real = entry_rows.read_logins
 
         def counting(*args):
             with CaptureQueriesContext(connection) as queries:
@@ -163,11 +163,11 @@ class TestAuthenticate:
             counts.append(len(queries))
             return found
 
-        rows.read_logins = counting
+        entry_rows.read_logins = counting
         try:
             entries = await asyncio.gather(*map(hub.authenticate, keys))
         finally:
-            rows.read_logins = real
+            entry_rows.read_logins = real
         assert {entry.slug for entry in entries} == {f"d{n}" for n in range(300)}
         assert sum(counts) <= 8
 
@@ -341,7 +341,7 @@ class TestRefresh:
 
         def quiet(mark, interest):
             with CaptureQueriesContext(connection) as queries:
-                found = changes.look(mark, mark.since(timezone.now(), 0), interest)
+                found = edits.look(mark, mark.since(timezone.now(), 0), interest)
             assert not found.has_news
             return len(queries)
 
@@ -355,9 +355,9 @@ class TestRefresh:
         await hub.authenticate(key)
         await hub.refresh()
         mark = hub._mark
-        since = mark.since(timezone.now(), changes.SETTLED_SECONDS + 1)
+        since = mark.since(timezone.now(), edits.SETTLED_SECONDS + 1)
         empty = Interest(frozenset(), {}, {})
-        found = await do(changes.look, mark, since, empty)
+        found = await do(edits.look, mark, since, empty)
         assert not found.mark.seen
         assert found.mark.newest == mark.newest
 
@@ -367,18 +367,18 @@ class TestRefresh:
         settings.TELEMETRY_RELOAD_SECONDS = 0.05
         caplog.set_level(logging.INFO)
         await hub.authenticate(key)
-        real, tries = changes.look, []
+        real, tries = edits.look, []
 
         def away(*args):
             tries.append(args)
             raise OperationalError("the database is away")
 
-        monkeypatch.setattr(changes, "look", away)
+        monkeypatch.setattr(edits, "look", away)
         await hub.start()
         while len(tries) < 4:
             await asyncio.sleep(0.01)
         assert (await hub.authenticate(key)).slug == "boiler-7"
-        monkeypatch.setattr(changes, "look", real)
+        monkeypatch.setattr(edits, "look", real)
         await do(Device.objects.update, name="Kettle")
         while "read again" not in caplog.text:
             await asyncio.sleep(0.01)
@@ -472,13 +472,13 @@ class TestGroup:
         self, hub, boiler, plant, make_device, monkeypatch
     ):
         asked: list[set[str]] = []
-        read = rows.read_devices_by_slug
+        read = entry_rows.read_devices_by_slug
 
         def counted(slugs):
             asked.append(set(slugs))
             return read(slugs)
 
-        monkeypatch.setattr(rows, "read_devices_by_slug", counted)
+        monkeypatch.setattr(entry_rows, "read_devices_by_slug", counted)
         await hub.look_up(["boiler-7", "nobody", "none", "Not a slug"])
         assert asked == [{"boiler-7", "nobody", "none"}]
         for slug in ("nobody", "none", "boiler-7"):
@@ -600,7 +600,7 @@ class TestEnsureSeries:
         )
         await hub.refresh()
         await other.refresh()
-        made = await do(rows.series_of, [boiler.id])
+        made = await do(entry_rows.series_of, [boiler.id])
         assert devices[0].series == devices[1].series == made[boiler.id]
         assert len(made[boiler.id]) == 40
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from telemetry.history.catch_up import CatchUp
 from telemetry.history.heads import HeadRow
 from telemetry.history.journal import open_writer
 from telemetry.history.keeper import Keeper
@@ -12,14 +13,13 @@ from telemetry.history.raw_from import RawFrom
 from telemetry.history.room import Room
 from telemetry.history.rounds import Rounds
 from telemetry.history.tail import Tail
-from telemetry.history.upkeep import Upkeep
 from telemetry.protocol import clock
 
 from .rows import columns_of, write
 
 
 class Process:
-    """Its upkeep and its keeper, with the tail that its own commits fill."""
+    """Its catching up and its keeper, with the tail that its own commits fill."""
 
     def __init__(self, seal_readings: int = 10, seal_seconds: float = 3_600) -> None:
         self.raw_froms: list[RawFrom] = []
@@ -28,23 +28,23 @@ class Process:
         self.room = Room(1_000_000, 0)
         self.writer = open_writer(clock.now_us()).id
         self.number = 0
-        self.upkeep = Upkeep(
+        self.catch_up = CatchUp(
             self.tail, self.room, self.raw_froms.append, self.heads.extend
         )
         stopping = threading.Event()
         self.keeper = Keeper(
             self.room,
             stopping,
-            self.upkeep.let_go,
+            self.catch_up.let_go,
             seal_readings=seal_readings,
             seal_seconds=seal_seconds,
             sessions_per_device=8,
         )
-        self.rounds = Rounds("upkeep", stopping, self.upkeep.look, self.keeper.look)
+        self.rounds = Rounds("upkeep", stopping, self.catch_up.look, self.keeper.look)
 
     def look(self) -> None:
         """One round, as a hub of one process makes it."""
-        self.upkeep.look()
+        self.catch_up.look()
         self.keeper.look()
 
     def commit(self, count: int, received_us: int | None = None) -> None:

@@ -111,7 +111,7 @@ def test_a_process_without_a_tail_keeps_the_history_for_those_that_have_one(
     jobs.keeper.look()
     assert not Journal.objects.exists()
     assert len(process.tail) == 11
-    process.upkeep.look()
+    process.catch_up.look()
     assert len(process.tail) == 0
 
 

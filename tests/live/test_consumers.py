@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 
 from telemetry import conf
-from telemetry.devices import rows
+from telemetry.devices import entry_rows
 from telemetry.devices.models import Device, DeviceGroup, GroupAccess, Series
 from telemetry.live.audience import Audience
 
@@ -165,13 +165,13 @@ class TestSubscribe:
         self, live, staff, monkeypatch
     ):
         asked: list[set[str]] = []
-        read = rows.read_devices_by_slug
+        read = entry_rows.read_devices_by_slug
 
         def counted(slugs):
             asked.append(set(slugs))
             return read(slugs)
 
-        monkeypatch.setattr(rows, "read_devices_by_slug", counted)
+        monkeypatch.setattr(entry_rows, "read_devices_by_slug", counted)
         names = [f"nobody-{n}" for n in range(40)]
         _, subscribed = await watching(live, staff, devices=names)
         assert set(subscribed["refused"].values()) == {"not_found"}

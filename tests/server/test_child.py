@@ -21,7 +21,7 @@ from tests.processes import ROOT
 PATIENCE_SECONDS = 90
 START = """
 import pathlib, signal, sys, time
-from hub_project.line import ChildLine, Cut
+from hub_project.child_line import ChildLine, Cut
 line = ChildLine(int(sys.argv[1]))
 starts = pathlib.Path(sys.argv[2])
 with starts.open("a") as file:

@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 90
 # Answers each connection with its name. `ending` is what SIGTERM does.
 PROGRAM = """
 import os, pathlib, signal, sys, time
-from hub_project.line import ChildLine, Cut
+from hub_project.child_line import ChildLine, Cut
 line, name, directory = ChildLine(int(sys.argv[1])), sys.argv[2], sys.argv[3]
 def tell(what):
     with open(directory + "/events", "a") as events:

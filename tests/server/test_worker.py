@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import trustme
 
-from hub_project import line, memory, worker
-from hub_project.line import ChildLine, ParentLine
+from hub_project import child_line, memory, worker
+from hub_project.child_line import ChildLine, ParentLine
 from hub_project.server import server_config
 from hub_project.worker import WorkerServer
 from tests.faults.load import come_true
@@ -94,7 +94,7 @@ async def serving(**options: Any) -> AsyncIterator[Parent]:
     parent = Parent(**options)
     task = asyncio.create_task(parent.worker.serve(sockets=[]))
     try:
-        await parent.hears(line.READY)
+        await parent.hears(child_line.READY)
         yield parent
     finally:
         parent.application.may_drain.set()
@@ -123,12 +123,12 @@ async def test_all_that_was_given_before_it_left_is_served_and_no_more_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # More than are taken in one turn: the last ones are taken when it leaves.
-    monkeypatch.setattr(line, "TAKEN_AT_ONCE", 2)
+    monkeypatch.setattr(child_line, "TAKEN_AT_ONCE", 2)
     async with serving() as parent:
         parent.worker.should_exit = True
         peers = [parent.give() for _ in range(8)]
         asyncio.get_running_loop().remove_reader(parent._child.fileno())
-        await parent.hears(line.LEAVING)
+        await parent.hears(child_line.LEAVING)
         spare, other = socket.socketpair()
         with spare, other:
             assert not parent.line.give(spare)

@@ -14,8 +14,8 @@ from django.db import InterfaceError, InternalError, OperationalError, connectio
 
 from ...devices import series as device_series
 from ...devices.entries import SeriesEntry, SeriesWanted
+from ...devices.entry_rows import series_of
 from ...devices.models import Device
-from ...devices.rows import series_of
 from ...protocol import clock, names
 from ...protocol.errors import quoted
 from .. import watermarks

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from hub_project.line import ChildLine
+from hub_project.child_line import ChildLine
 from telemetry.jobs import Jobs
 
 from .. import waiting

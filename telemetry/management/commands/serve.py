@@ -26,11 +26,11 @@ from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.utils.translation import gettext as _
 
 from hub_project import env, memory, server
-from hub_project.line import ChildLine
+from hub_project.child_line import ChildLine
 from hub_project.worker import WorkerServer
 
 from ... import conf
-from .. import demo, setup, waiting, workers
+from .. import demo_process, setup, waiting, workers
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         password = self._prepare(options)
         _check_certificate()
-        fleet = demo.Demo() if options["demo"] else None
+        fleet = demo_process.Demo() if options["demo"] else None
 
         def on_started() -> None:
             self._welcome(password, fleet)
@@ -134,7 +134,7 @@ class Command(BaseCommand):
         config = server.server_config(
             application, **self._server_options(), **self._trust()
         )
-        fleet = demo.Demo() if options["demo"] else None
+        fleet = demo_process.Demo() if options["demo"] else None
 
         def on_started() -> None:
             self._welcome(password, fleet)
@@ -206,7 +206,7 @@ class Command(BaseCommand):
         self.stdout.write(_("The hub has stopped."))
         self.stdout.flush()
 
-    def _welcome(self, password: str | None, fleet: demo.Demo | None) -> None:
+    def _welcome(self, password: str | None, fleet: demo_process.Demo | None) -> None:
         """Where to go next, in plain words."""
         url = settings.HUB_URL
         say = self.stdout.write

@@ -1,4 +1,4 @@
-"""What each process does for itself beside the readings, whoever keeps the history.
+"""What each process catches up with, whoever keeps the history.
 
 It measures the room on disk, lets go of the tail what others have sealed, and takes
 over last values and limits that others have moved. Called by `rounds.py`.
@@ -34,7 +34,7 @@ class Schedule:
     raw_from: float = 0.0
 
 
-class Upkeep:
+class CatchUp:
     """One a process with a tail.
 
     on_raw_from and on_heads are called on the thread that looks: with what retention

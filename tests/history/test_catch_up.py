@@ -1,4 +1,4 @@
-"""telemetry.history.upkeep: what each process does for itself."""
+"""telemetry.history.catch_up: what each process takes over from others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from telemetry.history import lease, upkeep
+from telemetry.history import catch_up, lease
 from telemetry.history.models import Journal, SeriesHead, Writer
 from telemetry.protocol import clock
 
@@ -25,7 +25,7 @@ def process() -> Iterator[Process]:
 def test_what_another_process_sealed_leaves_the_tail(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "CATCH_UP_SECONDS", 0.0)
+    monkeypatch.setattr(catch_up, "CATCH_UP_SECONDS", 0.0)
     other = Process()
     process.commit(11)
     other.look()
@@ -74,7 +74,7 @@ def test_what_another_process_thinned_out_is_known_at_the_next_look(
 def test_last_values_of_an_import_are_handed_over_once_it_has_ended(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "CATCH_UP_SECONDS", 0.0)
+    monkeypatch.setattr(catch_up, "CATCH_UP_SECONDS", 0.0)
     began_before = Process()
     process.look()
     imported = Process()

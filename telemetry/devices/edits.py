@@ -15,8 +15,7 @@ from typing import Any
 from django.db.models import Max
 
 from .entries import CredentialEntry
-from .models import Credential, Device, DeviceGroup, GroupAccess, Series
-from .rows import (
+from .entry_rows import (
     CREDENTIAL_FIELDS,
     GroupRow,
     Known,
@@ -24,6 +23,7 @@ from .rows import (
     read_devices,
     slices,
 )
+from .models import Credential, Device, DeviceGroup, GroupAccess, Series
 from .times import EPOCH
 
 # The longest transaction whose edits are noticed although a later edit came first.

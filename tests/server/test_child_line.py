@@ -1,4 +1,4 @@
-"""hub_project.line: words one way, connections the other, and an end that is seen."""
+"""hub_project.child_line: words one way, connections the other, an end that is seen."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hub_project import line
-from hub_project.line import ChildLine, Cut, ParentLine, Word
+from hub_project import child_line
+from hub_project.child_line import ChildLine, Cut, ParentLine, Word
 from tests.processes import ROOT
 
 
@@ -38,9 +38,9 @@ def test_words_arrive_in_their_order(ends: tuple[ParentLine, ChildLine]) -> None
     child.say_alive(12)
     child.say_leaving()
     assert parent.hear() == [
-        Word(line.READY),
-        Word(line.ALIVE, 12, 0),
-        Word(line.LEAVING),
+        Word(child_line.READY),
+        Word(child_line.ALIVE, 12, 0),
+        Word(child_line.LEAVING),
     ]
 
 
@@ -51,7 +51,7 @@ def test_word_in_two_pieces_is_heard_once_it_is_whole() -> None:
         theirs.send(b"alive 1")
         assert parent.hear() == []
         theirs.send(b"7 3\nre")
-        assert parent.hear() == [Word(line.ALIVE, 17, 3)]
+        assert parent.hear() == [Word(child_line.ALIVE, 17, 3)]
 
 
 def test_connection_is_handed_over_and_works(
@@ -72,7 +72,7 @@ def test_connection_is_handed_over_and_works(
 def test_many_connections_are_taken_some_at_a_time(
     ends: tuple[ParentLine, ChildLine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line, "TAKEN_AT_ONCE", 2)
+    monkeypatch.setattr(child_line, "TAKEN_AT_ONCE", 2)
     parent, child = ends
     pairs = [pair_of_peers() for _ in range(3)]
     for accepted, _peer in pairs:
@@ -80,7 +80,7 @@ def test_many_connections_are_taken_some_at_a_time(
     taken = [child.take(), child.take(), child.take()]
     assert [len(some) for some in taken] == [2, 1, 0]
     child.say_alive(5)
-    assert parent.hear() == [Word(line.ALIVE, 5, 3)]
+    assert parent.hear() == [Word(child_line.ALIVE, 5, 3)]
     for each in [*taken[0], *taken[1], *(end for pair in pairs for end in pair)]:
         each.close()
 
@@ -124,7 +124,7 @@ def test_child_that_ends_it_has_what_was_given_before_and_nothing_later(
             child.take()
     # It still says how it is.
     child.say_alive(7)
-    assert parent.hear() == [Word(line.ALIVE, 7, 3)]
+    assert parent.hear() == [Word(child_line.ALIVE, 7, 3)]
 
 
 def test_parent_that_is_gone_cuts_the_line() -> None:
@@ -143,7 +143,7 @@ def test_child_that_is_gone_cuts_the_line_and_takes_nothing() -> None:
         parent = ParentLine(ours)
         theirs.send(b"ready\n")
         theirs.close()
-        assert parent.hear() == [Word(line.READY)]
+        assert parent.hear() == [Word(child_line.READY)]
         with pytest.raises(Cut):
             parent.hear()
         accepted, peer = pair_of_peers()
@@ -152,7 +152,8 @@ def test_child_that_is_gone_cuts_the_line_and_takes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "length, is_cut", [(line.WORD_BYTES, False), (line.WORD_BYTES + 1, True)]
+    "length, is_cut",
+    [(child_line.WORD_BYTES, False), (child_line.WORD_BYTES + 1, True)],
 )
 def test_word_without_an_end_cuts_the_line(length: int, is_cut: bool) -> None:
     ours, theirs = socket.socketpair()
@@ -170,7 +171,7 @@ def test_connection_without_a_descriptor_for_it_is_counted() -> None:
     # A limit of the whole process: so in one of its own.
     program = """
 import os, resource, socket
-from hub_project.line import ChildLine, ParentLine
+from hub_project.child_line import ChildLine, ParentLine
 ours, theirs = socket.socketpair()
 parent, child = ParentLine(ours), ChildLine(theirs.detach())
 one, other = socket.socketpair()
