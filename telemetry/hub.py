@@ -25,8 +25,9 @@ from .history.keeper import new_keeper, new_room
 from .history.raw_from import RawFrom
 from .history.rounds import Rounds
 from .history.tail import Tail
-from .ingest.door import STOPPING, Door
-from .ingest.pipeline import LAST_SECONDS, Pipeline
+from .ingest.door import Door
+from .ingest.gate import STOPPING
+from .ingest.pipeline import Pipeline
 from .jobs import Errands
 from .live.echo import LinkChecks
 from .live.feed import Feed
@@ -36,6 +37,10 @@ logger = logging.getLogger(__name__)
 
 # How often what other processes wrote of their devices is read.
 PRESENCE_LOOK_SECONDS = 2.0
+# Of the time for the end, for what is written after the last commits: so much, or a
+# quarter. The pipeline has a second of it.
+LAST_SECONDS = 3.0
+LAST_SHARE = 0.25
 
 
 class Hub:
@@ -147,7 +152,7 @@ class Hub:
 
     def troubles(self) -> list[str]:
         """Why the hub cannot take readings just now, in words; empty if it can."""
-        reason = STOPPING if self.is_leaving else self.door.why_closed
+        reason = STOPPING if self.is_leaving else self.door.gate.why_closed
         return [] if reason is None else [reason]
 
     def _hand_over_raw_from(self, raw_from: RawFrom) -> None:

@@ -16,7 +16,7 @@ from telemetry.history.journal import Mark
 from telemetry.history.models import Block, Writer
 from telemetry.history.queries.query import read_sync
 from telemetry.hub import Hub
-from telemetry.ingest import pipeline
+from telemetry.ingest import folding
 from telemetry.ingest.batch import Batch
 from telemetry.protocol import clock
 from telemetry.threads import on_database_thread
@@ -89,9 +89,7 @@ async def die(hub: Hub) -> None:
     await hub.switchboard.stop()
     await hub.registry.stop()
     loop = asyncio.get_running_loop()
-    from telemetry.ingest.pipeline import _close_connection  # The writer's own.
-
-    await loop.run_in_executor(hub.pipeline._executor, _close_connection)
+    await loop.run_in_executor(hub.pipeline._executor, folding.close_connection)
 
 
 def test_a_hub_that_was_drained_is_taken_over():
@@ -137,7 +135,7 @@ def test_a_hub_that_is_leaving_says_so_and_goes_on():
         async with started() as hub:
             hub.is_leaving = True
             assert hub.troubles() == ["the hub is stopping"]
-            assert hub.door.why_closed is None
+            assert hub.door.gate.why_closed is None
             await store(hub, 1, 1.0)
             await assert_knows(hub, 1, 1.0)
 
@@ -148,7 +146,7 @@ def test_a_hub_that_is_leaving_says_so_and_goes_on():
 def test_a_worker_leaves_the_jobs_to_others(has_jobs, settings, monkeypatch):
     settings.TELEMETRY_SEAL_READINGS = 1_000
     monkeypatch.setattr(rounds, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(pipeline, "FOLD_SECONDS", 0.02)
+    monkeypatch.setattr(folding, "FOLD_SECONDS", 0.02)
 
     async def scenario() -> bool:
         hub = Hub(has_jobs=has_jobs)

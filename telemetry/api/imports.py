@@ -130,12 +130,12 @@ class Upload:
             and wrong_name(part.key) is None
         ]
         if wanted:
-            await self.door.make_series(self.device, wanted)
+            await self.door.new_series.make(self.device, wanted)
 
     async def _admitted(self) -> None:
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self.door.admitted(), PATIENCE_SECONDS)
-        self.door.check_open()
+            await asyncio.wait_for(self.door.gate.admitted(), PATIENCE_SECONDS)
+        self.door.gate.check_open()
 
 
 @answering("POST")
@@ -145,7 +145,7 @@ async def import_readings(request: HttpRequest) -> HttpResponseBase:
     door = hub_door(request)
     format_ = _format(request)
     body = _body(request)
-    door.check_open()
+    door.gate.check_open()
     door.heard(device.id)
     upload = Upload(device, door)
     slices = _slices(body, format_)

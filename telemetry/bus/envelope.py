@@ -11,6 +11,8 @@ import msgspec
 
 # Messages of another layout are not understood, and left alone.
 VERSION: Final = 1
+# Of one announcement: keeps a message at some tens of KB.
+TOPICS_A_MESSAGE: Final = 500
 
 
 class Publication(msgspec.Struct, tag=1, array_like=True):

@@ -101,13 +101,13 @@ class DeviceConsumer(SessionSocket):
         refused = batch.refused
         if refused is not None and batches.BAD_TIME in refused.reasons:
             # It may be the hub's clock that is wrong, since less than a second.
-            self.door.check_clock()
-            if self.door.clock_behind_us:
+            self.door.gate.check_clock()
+            if self.door.gate.clock_behind_us:
                 await self._wait_at_the_door()
                 batch = await self._batch_of(device, message, frame)
         if self.offset_us is None and len(batch.times_us):
             self._measure_skew(int(batch.times_us[-1]))
-        if not (self.is_closing or self.door.is_draining):
+        if not (self.is_closing or self.door.gate.is_draining):
             self._submit(device, batch, seq)
             if self.bucket is not None:
                 # What is refused has cost as much as what is stored.
@@ -123,7 +123,7 @@ class DeviceConsumer(SessionSocket):
             wait_seconds = self.bucket.take(0, self.loop.time())
             if wait_seconds:
                 await self.hold(asyncio.sleep(wait_seconds))
-        if self.door.why_closed is not None:
+        if self.door.gate.why_closed is not None:
             await self._wait_at_the_door()
 
     def _is_new(self, device: DeviceEntry, seq: int) -> bool:
@@ -149,7 +149,7 @@ class DeviceConsumer(SessionSocket):
         missing = batches.missing_metrics(message, device.series)
         if missing:
             await self.hold(
-                self.door.ensure_series(device, message, missing, self.hints)
+                self.door.new_series.of_message(device, message, missing, self.hints)
             )
         timing = self._timing(device)
         if isinstance(message, PlainData):
@@ -271,7 +271,7 @@ class DeviceConsumer(SessionSocket):
         seq = error.seq
         # While the hub drains, good batches before this one may have been left out:
         # an ack of this one would cover them.
-        if self.is_closing or self.door.is_draining:
+        if self.is_closing or self.door.gate.is_draining:
             return
         if seq is None or not self._is_new(device, seq):
             return

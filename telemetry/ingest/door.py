@@ -1,7 +1,7 @@
-"""What every door for devices shares: who may come in, and what is let through.
+"""What every door for devices shares: who may come in, and whose socket it is.
 
 One a process. It holds the open device sockets, gives each device at most one, and
-stops them all when the database, the disk, the memory or the hub's own clock says so.
+tells them all when the gate behind it opens or closes.
 """
 
 from __future__ import annotations
@@ -9,20 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from typing import Any, Protocol
 
-from django.db import (
-    DatabaseError,
-    InterfaceError,
-    InternalError,
-    OperationalError,
-)
+from django.db import DatabaseError, InterfaceError
 
 from .. import counters
 from ..devices.auth_limit import AuthLimit
-from ..devices.entries import Change, DeviceEntry, SeriesWanted
+from ..devices.entries import Change, DeviceEntry
 from ..devices.presence import Presence
 from ..devices.registry import Registry
 from ..devices.sharing import is_shared
@@ -33,13 +27,12 @@ from ..history.journal import Mark, SessionKey
 from ..history.raw_from import RawFrom
 from ..history.room import Room
 from ..protocol import clock, close_codes
-from ..protocol.codec import PlainData
 from ..protocol.errors import Busy, RateLimited, Unauthorized
 from ..protocol.limits import Limits
-from ..protocol.messages import Data, MetricHint
 from ..threads import on_database_thread
-from .batch import Refusals, first_values, kind_of
-from .clock_guard import behind_us
+from .batch import Refusals
+from .gate import Gate
+from .new_series import NewSeries
 from .pipeline import Pipeline
 from .rate import TokenBucket
 from .takeover import SUPERSEDED, Takeover
@@ -47,14 +40,10 @@ from .takeover import SUPERSEDED, Takeover
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
-# How often a database that is away is asked again.
-AWAY_SECONDS = 0.5
 # Devices come back spread over this long after a restart.
 DRAIN_AFTER_MS = 15_000
 DRAIN_SLICE = 200
 FLAPPING_AFTER_MS = 60_000
-NO_HINT = MetricHint()
-STOPPING = "the hub is stopping"
 
 
 class DeviceSocket(Protocol):
@@ -91,39 +80,28 @@ class Door:
         self.pipeline = pipeline
         self.limits = limits
         self.takeover = Takeover(pipeline)
+        self.gate = Gate(pipeline, heads, room, self._tell_flow)
+        self.new_series = NewSeries(registry, self.gate)
         self._heads = heads
-        self._room = room
         self._sockets: set[DeviceSocket] = set()
         self._of_device: dict[int, DeviceSocket] = {}
         self._buckets: dict[int, TokenBucket] = {}
-        self._connects: dict[int, deque[float]] = {}
+        self._connects: dict[int, list[float]] = {}
         self._stamps_us: dict[int, int] = {}
         self._heard: set[int] = set()
         self._tickets = 0
         self._limiter = AuthLimit(limits.auth_failures_per_minute)
-        self._is_open = asyncio.Event()
-        self._is_open.set()
         self._task: asyncio.Task[None] | None = None
         self._asides: set[asyncio.Future[None]] = set()
-        self._counted_readings = 0
-        self.is_draining = False
-        self.clock_behind_us = 0
-        # As of the last `check_room`: so it changes on the event loop alone.
-        self.why_full: str | None = None
 
     # --- life -------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begin to look after the sockets. The pipeline runs already.
-
-        From here on somebody else has the room measured; the door reads it.
-        """
+        """Begin to look after the sockets. The pipeline runs already."""
         self.registry.listen(self._on_change)
         self.presence.listen_for_takeovers(self._on_taken_over)
         self.pipeline.listen_for_stalls(self._on_stall)
-        self.check_clock()
-        await on_database_thread(self._room.measure)
-        self.check_room()
+        await self.gate.start()
         self._task = asyncio.get_running_loop().create_task(self._sweep(), name="door")
 
     async def drain(self, seconds: float) -> None:
@@ -131,9 +109,7 @@ class Door:
 
         In slices, so that they come back spread.
         """
-        self.is_draining = True
-        # Who waits here is sent away like all others.
-        self._is_open.set()
+        self.gate.drain()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.pipeline.flush(), seconds)
         sockets = list(self._sockets)
@@ -144,22 +120,6 @@ class Door:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-
-    @property
-    def why_closed(self) -> str | None:
-        """Why no readings are let through now, or None."""
-        if self.is_draining:
-            return STOPPING
-        if self.clock_behind_us:
-            seconds = self.clock_behind_us // 1_000_000
-            return f"the hub's clock is {seconds} s behind its newest reading"
-        if self.why_full is not None:
-            return self.why_full
-        if self.pipeline.is_stalled:
-            return "the database takes no commits"
-        if not self.pipeline.has_room:
-            return "too many readings wait for their commit"
-        return None
 
     # --- who may come in --------------------------------------------------------
 
@@ -195,7 +155,7 @@ class Door:
         """A socket opened; nobody knows whose it is."""
         self._sockets.add(socket)
         counters.SOCKETS.labels(kind="device").set(len(self._sockets))
-        if self.is_draining:
+        if self.gate.is_draining:
             socket.bye(close_codes.DRAINING, "restart", DRAIN_AFTER_MS)
 
     def leave(self, socket: DeviceSocket, close_code: int | None) -> None:
@@ -216,9 +176,9 @@ class Door:
         one has been checked sooner.
         """
         now = asyncio.get_running_loop().time()
-        connects = self._connects.setdefault(device.id, deque())
+        connects = self._connects.setdefault(device.id, [])
         while connects and connects[0] <= now - 60:
-            connects.popleft()
+            del connects[0]
         if len(connects) >= self.limits.connects_per_minute:
             socket.bye(close_codes.WINDOW, "too many connects", FLAPPING_AFTER_MS)
             return False
@@ -276,23 +236,7 @@ class Door:
                 self.presence.moved(device_id)
                 socket.bye(close_codes.SUPERSEDED)
 
-    # --- what is let through ----------------------------------------------------
-
-    async def admitted(self) -> None:
-        """Wait until readings may come in: memory, disk and clock allow it."""
-        while self.why_closed is not None and not self.is_draining:
-            if self.is_paused:
-                await self._is_open.wait()
-            elif not self.pipeline.has_room:
-                await self.pipeline.room()
-            else:
-                return  # Stalled, but there is room: it waits here, not there.
-
-    def check_open(self) -> None:
-        """Raise Busy where a request had better come again later."""
-        reason = self.why_closed
-        if reason is not None:
-            raise Busy(f"expected to be let in, but {reason}; try again in a moment")
+    # --- what a device may send -------------------------------------------------
 
     @property
     def raw_from(self) -> RawFrom:
@@ -300,15 +244,9 @@ class Door:
         return self._heads.raw_from
 
     @property
-    def is_paused(self) -> bool:
-        """Whether the disk or the clock lets nothing in, perhaps for long."""
-        return not self._is_open.is_set()
-
-    @property
     def window(self) -> int:
         """The window that devices are asked to keep now."""
-        is_closed = self.is_paused or self.pipeline.is_stalled
-        return 0 if is_closed else self.limits.window
+        return 0 if self.gate.is_closed else self.limits.window
 
     def heard(self, device_id: int) -> None:
         """Something came from the device."""
@@ -331,51 +269,6 @@ class Door:
             bucket = TokenBucket(self.limits.device_rate, self.limits.device_burst)
             self._buckets[device_id] = bucket
         return bucket
-
-    async def ensure_series(
-        self,
-        device: DeviceEntry,
-        message: PlainData | Data,
-        missing: Sequence[str],
-        hints: Mapping[str, MetricHint],
-    ) -> None:
-        """Make series for the metrics of a message that have none, where allowed.
-
-        hints: what the device's `hello` said of its metrics.
-        """
-        values = first_values(message)
-        wanted: list[SeriesWanted] = []
-        for name in missing:
-            kind = kind_of(values.get(name))
-            if kind is not None:
-                hint = hints.get(name, NO_HINT)
-                wanted.append(SeriesWanted(name, kind, hint.unit, hint.label))
-        if wanted:
-            await self.make_series(device, wanted)
-
-    async def make_series(
-        self, device: DeviceEntry, wanted: Sequence[SeriesWanted]
-    ) -> None:
-        """`Registry.ensure_series`, waiting while the database is away.
-
-        A reading must not be refused for good because its series could not be made
-        just then. Raises Busy when the hub stops meanwhile.
-        """
-        while True:
-            try:
-                await self.registry.ensure_series(device, wanted)
-            except (OperationalError, InterfaceError, InternalError):
-                if self.is_draining:
-                    raise Busy(
-                        "expected to store readings, but the hub stops"
-                    ) from None
-                await asyncio.sleep(AWAY_SECONDS)
-            except DatabaseError as error:
-                # Such as a device that was removed just now: waiting will not help.
-                logger.warning("series of %s cannot be made: %s", device.slug, error)
-                return
-            else:
-                return
 
     async def note_firmware(self, device: DeviceEntry, firmware: str) -> None:
         """Keep the version that the device reports, if the database is there."""
@@ -408,8 +301,8 @@ class Door:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
-                self.check_clock()
-                self.check_room()
+                self.gate.check_clock()
+                self.gate.check_room()
                 heard, self._heard = self._heard, set()
                 self.presence.heard(heard, clock.now_us())
                 now = loop.time()
@@ -418,32 +311,6 @@ class Door:
             except Exception:
                 # The edge of the process: the next round must come.
                 logger.exception("looking after the device sockets failed")
-
-    def check_clock(self) -> None:
-        """Pause while the hub's own clock cannot be right."""
-        newest = self._heads.newest_received_us
-        self.clock_behind_us = behind_us(clock.now_us(), newest)
-        self._open_or_close()
-
-    def check_room(self) -> None:
-        """Pause while there is no room for more readings on disk."""
-        committed = self.pipeline.committed_readings
-        self._room.add(committed - self._counted_readings)
-        self._counted_readings = committed
-        self.why_full = self._room.why_full
-        self._open_or_close()
-
-    def _open_or_close(self) -> None:
-        is_open = not self.clock_behind_us and self.why_full is None
-        if self.is_draining or is_open == self._is_open.is_set():
-            return
-        if is_open:
-            self._is_open.set()
-            logger.warning("ingest goes on")
-        else:
-            self._is_open.clear()
-            logger.warning("ingest pauses: %s", self.why_closed)
-        self._tell_flow()
 
 
 def count_refused(refused: Refusals) -> None:

@@ -32,13 +32,13 @@ class Heartbeat:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = SECONDS) -> None:
         """Return when no beat comes any more: it would bring back an ended writer.
 
-        Blocks. Not for ever: if one comes after all, the next start ends the writer.
+        Blocks, so long at most: if one comes after all, the next start ends the writer.
         """
         self._stop.set()
-        self._thread.join(SECONDS)
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         while not self._stop.wait(SECONDS):

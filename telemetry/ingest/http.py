@@ -110,7 +110,7 @@ async def _ingest(request: HttpRequest) -> HttpResponse:
     else:
         # Milliseconds for each 100 KB: not on the event loop.
         messages = await asyncio.to_thread(_messages, body, door)
-    door.check_open()
+    door.gate.check_open()
     bucket = door.bucket_of(device.id)
     waiting = bucket.take(0, asyncio.get_running_loop().time()) if bucket else 0.0
     if waiting:
@@ -202,9 +202,9 @@ async def _store(
     for message in messages:
         missing = batches.missing_metrics(message, device.series)
         if missing:
-            await door.ensure_series(device, message, missing, {})
+            await door.new_series.of_message(device, message, missing, {})
     # The database may have been away meanwhile. From here to the flush no await.
-    door.check_open()
+    door.gate.check_open()
     is_list = len(messages) > 1
     uploads = [
         _submit(device, message, at if is_list else None, door)

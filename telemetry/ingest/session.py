@@ -127,7 +127,7 @@ class SessionSocket(HubSocket):
         self.has_hello = True
         self.door.heard(device.id)
         self._check_names(hello)
-        if hello.clock == "uptime" and self.door.clock_behind_us:
+        if hello.clock == "uptime" and self.door.gate.clock_behind_us:
             # The session's times would be anchored in the past for good.
             self.bye(close_codes.DRAINING, "the hub's clock is behind", AGAIN_AFTER_MS)
             return
@@ -173,7 +173,7 @@ class SessionSocket(HubSocket):
             if is_metric_name(name) and (hint.kind or name in device.series)
         ]
         if wanted:
-            await self.door.make_series(device, wanted)
+            await self.door.new_series.make(device, wanted)
         if hello.firmware:
             await self.door.note_firmware(device, hello.firmware[:64])
 
@@ -226,14 +226,14 @@ class SessionSocket(HubSocket):
         """Wait until readings are let in."""
         self.is_at_the_door = True
         try:
-            await self.hold(self.door.admitted())
+            await self.hold(self.door.gate.admitted())
         finally:
             self.is_at_the_door = False
 
     def on_event_ahead(self, event: dict[str, Any]) -> bool:
         """A `ping` is answered at once: its sender wants to know that we live."""
         is_gone = event["type"] == "websocket.disconnect"
-        if is_gone and self.is_at_the_door and self.door.is_paused:
+        if is_gone and self.is_at_the_door and self.door.gate.is_paused:
             # That may last for days, and the device is not online meanwhile. What
             # waits here was never acknowledged.
             if self.close_code is None:

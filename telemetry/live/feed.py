@@ -31,7 +31,7 @@ from . import remote
 from .audience import Audience
 from .frames import Frames
 from .healing import Healing
-from .index import Part, SeriesIndex
+from .index import SeriesIndex
 from .members import (
     Heads,
     Members,
@@ -44,10 +44,10 @@ from .members import (
     slug_of_device,
 )
 from .pacing import Pacing
-from .rows import Rows, merge
-from .state import GroupState, Metrics
+from .state import GroupState
 from .subscription import Subscription, Viewer
 from .telling import Telling
+from .topic_rows import Metrics
 from .watched import Watched
 
 logger = logging.getLogger(__name__)
@@ -204,24 +204,10 @@ class Feed:
         if not self._topics:
             return
         index = self._current_index()
-        for topic, rows in self._rows_of(index, tick).items():
+        for topic, rows in index.rows_of(tick).items():
             watched = self._order[topic]
             watched.state.apply(rows, tick.received_us)
             self._telling.add(watched, rows, tick.received_us)
-
-    def _rows_of(self, index: SeriesIndex, tick: Tick) -> dict[int, Rows]:
-        """What of the tick is each topic's, by its place in the order."""
-        found = {part.topic: _rows(tick, part) for part in index.split(tick.series)}
-        # Few: late readings and texts go one by one.
-        for series, start, end in tick.late:
-            for topic, position in index.places(series):
-                rows = found.get(topic, NOTHING)
-                found[topic] = rows.with_late(position, start, end)
-        for series, time_us, text in tick.texts:
-            for topic, position in index.places(series):
-                rows = found.get(topic, NOTHING)
-                found[topic] = rows.with_text(position, time_us, text)
-        return found
 
     def _on_remote(self, publication: Publication) -> None:
         topic = publication.topic
@@ -417,24 +403,9 @@ class Feed:
         }
 
 
-NOTHING = merge([])
-
-
 def publish_seconds(topics: int) -> float:
     """Between two messages of a topic, when others watch so many."""
     return max(PUBLISH_SECONDS, topics / TOPICS_A_SECOND)
-
-
-def _rows(tick: Tick, part: Part) -> Rows:
-    rows = part.rows
-    return Rows(
-        part.positions,
-        tick.times_us[rows],
-        tick.last[rows],
-        tick.minimum[rows],
-        tick.maximum[rows],
-        tick.counts[rows],
-    )
 
 
 def _safely(step: Callable[..., None], *arguments: Any) -> None:

@@ -10,7 +10,8 @@ import msgspec
 from ..protocol.clock import to_ms
 from ..protocol.messages import Reset, Snapshot, Update
 from .rows import Float64, Int32, Int64, Rows
-from .state import Changes, DeviceRow, GroupState, Metrics, Page, SeriesRow
+from .state import GroupState
+from .topic_rows import Changes, DeviceRow, Metrics, Page, SeriesRow
 
 Row = tuple[object, ...]
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .rows import Int32
+from ..history.tick import Tick
+from .rows import Int32, Rows, merge
 
 Indexes = npt.NDArray[np.intp]
+NOTHING = merge([])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +69,29 @@ class SeriesIndex:
         ends = np.flatnonzero(np.diff(topics[order])) + 1
         for part in np.split(order, ends):
             yield Part(int(topics[part[0]]), rows[part], positions[part])
+
+    def rows_of(self, tick: Tick) -> dict[int, Rows]:
+        """What of the tick is each topic's, by its place in the list."""
+        found = {part.topic: _rows(tick, part) for part in self.split(tick.series)}
+        # Few: late readings and texts go one by one.
+        for series, start, end in tick.late:
+            for topic, position in self.places(series):
+                rows = found.get(topic, NOTHING)
+                found[topic] = rows.with_late(position, start, end)
+        for series, time_us, text in tick.texts:
+            for topic, position in self.places(series):
+                rows = found.get(topic, NOTHING)
+                found[topic] = rows.with_text(position, time_us, text)
+        return found
+
+
+def _rows(tick: Tick, part: Part) -> Rows:
+    rows = part.rows
+    return Rows(
+        part.positions,
+        tick.times_us[rows],
+        tick.last[rows],
+        tick.minimum[rows],
+        tick.maximum[rows],
+        tick.counts[rows],
+    )

@@ -12,7 +12,7 @@ from ..devices.registry import Registry
 from ..history.heads import Head, HeadRow
 from ..protocol import names
 from .rows import Int32, Int64
-from .state import DeviceRow, HeadRows, SeriesRow
+from .topic_rows import DeviceRow, HeadRows, SeriesRow
 
 Subject = GroupEntry | DeviceEntry
 

@@ -8,79 +8,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
-from ..history.intervals import device_periods_us
-from .rows import Int32, Int64, Mask, Rows, merge, single
+from .rows import Int64, Mask, Rows, merge, single
+from .told_devices import ToldDevices, has_moved
+from .topic_rows import Changes, DeviceRow, HeadRows, Metrics, Page, SeriesRow
 
-Metrics = frozenset[str] | None
-# Series id → (time_us, effective_us, value). What is current is decided by the
-# effective time, min(time, arrival): a device's clock that ran ahead freezes nothing.
-HeadRows = Mapping[int, tuple[int, int, float | str]]
-
-# An estimated period that has moved by more than this part of it is told again.
-PERIOD_MOVED = 0.25
 BOOLEAN = "boolean"
-TEXT = "text"
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesRow:
-    """One series of a topic; device is its slug.
-
-    period_us: how far apart its readings come, as it was told; None: not known yet.
-    """
-
-    id: int
-    device: str
-    metric: str
-    unit: str
-    kind: str = "number"
-    period_us: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceRow:
-    """What a page shows of a device besides its readings. Times µs, None = never.
-
-    period_us: how often a reading is expected, None: nobody knows. is_estimated:
-    nobody has set it, and the state fills in what it has found.
-    """
-
-    slug: str
-    name: str
-    is_online: bool = False
-    changed_us: int | None = None
-    last_seen_us: int | None = None
-    is_paused: bool = False
-    period_us: int | None = None
-    is_estimated: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of a snapshot: the places of its series, and of those with a value."""
-
-    series: Int32
-    valued: Int32
-    devices: tuple[DeviceRow, ...]
-    is_last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Everything newer than a client's revision."""
-
-    rows: Rows
-    series: tuple[SeriesRow, ...] = ()
-    devices: tuple[DeviceRow, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.rows or self.series or self.devices)
 
 
 class GroupState:
@@ -116,11 +54,6 @@ class GroupState:
         self._periods_us = np.empty(0, np.int64)
         self._period_revisions = np.empty(0, np.int64)
         self._periods_revision = revision
-        # The device of each series: its place in _slugs; and what was told of those.
-        self._device_of = np.empty(0, np.int32)
-        self._slugs: list[str] = []
-        self._places: dict[str, int] = {}
-        self._estimates_us = np.empty(0, np.int64)
         self.texts: dict[int, str] = {}
         self.position: dict[int, int] = {}
         self._born: list[int] = []
@@ -128,8 +61,7 @@ class GroupState:
         self._ring: deque[tuple[int, Rows, int]] = deque()
         self._ring_bytes = 0
         self._ring_limit_bytes = ring_bytes
-        self._devices = {row.slug: (row, revision) for row in devices}
-        self._devices_revision = revision
+        self._devices = ToldDevices(devices, revision)
         self._append(series, revision)
         self._keep_heads(heads)
 
@@ -209,27 +141,20 @@ class GroupState:
         self._ring_bytes = 0
 
     def set_devices(self, rows: Iterable[DeviceRow]) -> None:
-        """New facts about devices: one revision further if any of them differs.
-
-        That a device was seen later is no news of its own: it is at every reading.
-        """
-        estimated = [self._estimated(row) for row in rows]
-        changed = [row for row in estimated if self._is_news(row)]
+        """New facts about devices: one revision further if any of them differs."""
+        changed = self._devices.news(rows)
         if not changed:
             return
         self.revision += 1
-        self._put_devices(changed)
+        self._devices.put(changed, self.revision)
 
     def set_periods(self, periods_us: Int64) -> None:
         """How far apart the series' readings come now, 0: not known yet.
 
         One revision further if any has moved far enough to be told again.
         """
-        moved = _has_moved(self._periods_us, periods_us)
-        estimates_us = device_periods_us(
-            periods_us, self._effective_us, self._device_of, len(self._slugs)
-        )
-        devices = list(self._moved_devices(estimates_us))
+        moved = has_moved(self._periods_us, periods_us)
+        devices = self._devices.moved(periods_us, self._effective_us)
         if not devices and not moved.any():
             return
         self.revision += 1
@@ -240,14 +165,13 @@ class GroupState:
                 row = self.series[place]
                 self.series[place] = replace(row, period_us=int(periods_us[place]))
         if devices:
-            self._put_devices(devices)
+            self._devices.put(devices, self.revision)
 
     # --- what clients are told ------------------------------------------------------
 
     def device(self, slug: str) -> DeviceRow | None:
         """What is known of a device of this topic."""
-        kept = self._devices.get(slug)
-        return kept and kept[0]
+        return self._devices.get(slug)
 
     def covers(self, revision: int) -> bool:
         """Whether `since(revision)` is still possible."""
@@ -272,14 +196,14 @@ class GroupState:
         if metrics is not None:
             merged = merged.at(self._mask(metrics))
             series = [row for row in series if row.metric in metrics]
-        return Changes(merged, tuple(series), self._devices_since(revision))
+        return Changes(merged, tuple(series), self._devices.since(revision))
 
     def pages(self, metrics: Metrics, page_rows: int) -> Iterator[Page]:
         """A snapshot, in pages of at most `page_rows` series and as many devices."""
         places = np.arange(len(self.series), dtype=np.int32)
         if metrics is not None:
             places = places[self._mask(metrics)]
-        devices = self._devices_since(-1)
+        devices = self._devices.since(-1)
         longest = max(len(places), len(devices), 1)
         for start in range(0, longest, page_rows):
             part = slice(start, start + page_rows)
@@ -298,31 +222,6 @@ class GroupState:
         moved = np.flatnonzero(self._period_revisions[:first] > revision)
         return [self.series[place] for place in moved.tolist()] + born
 
-    def _moved_devices(self, estimates_us: Int64) -> Iterator[DeviceRow]:
-        moved = _has_moved(self._estimates_us, estimates_us)
-        self._estimates_us[moved] = estimates_us[moved]
-        for place in np.flatnonzero(moved).tolist():
-            row = self.device(self._slugs[place])
-            if row is not None and row.is_estimated:
-                yield replace(row, period_us=int(estimates_us[place]))
-
-    def _estimated(self, row: DeviceRow) -> DeviceRow:
-        if not row.is_estimated:
-            return row
-        place = self._places.get(row.slug)
-        estimate_us = 0 if place is None else int(self._estimates_us[place])
-        return replace(row, period_us=estimate_us or None)
-
-    def _put_devices(self, rows: Iterable[DeviceRow]) -> None:
-        """In this revision."""
-        self._devices_revision = self.revision
-        for row in rows:
-            self._devices[row.slug] = (row, self.revision)
-
-    def _is_news(self, row: DeviceRow) -> bool:
-        kept = self.device(row.slug)
-        return kept is None or replace(row, last_seen_us=kept.last_seen_us) != kept
-
     def _append(self, series: Sequence[SeriesRow], revision: int) -> None:
         for row in series:
             self.position[row.id] = len(self.series)
@@ -340,13 +239,7 @@ class GroupState:
         self.is_boolean = np.concatenate([self.is_boolean, booleans])
         self._periods_us = np.concatenate([self._periods_us, never])
         self._period_revisions = np.concatenate([self._period_revisions, never])
-        places = [
-            self._places.setdefault(row.device, len(self._places)) for row in series
-        ]
-        self._slugs = list(self._places)
-        more = np.zeros(len(self._slugs) - len(self._estimates_us), np.int64)
-        self._estimates_us = np.concatenate([self._estimates_us, more])
-        self._device_of = np.concatenate([self._device_of, np.array(places, np.int32)])
+        self._devices.append(series)
         self._masks.clear()
 
     def _head(self, position: int) -> tuple[int, int, float | str]:
@@ -418,11 +311,6 @@ class GroupState:
             self.floor, _, size = self._ring.popleft()
             self._ring_bytes -= size
 
-    def _devices_since(self, revision: int) -> tuple[DeviceRow, ...]:
-        if self._devices_revision <= revision:
-            return ()
-        return tuple(row for row, moved in self._devices.values() if moved > revision)
-
     def _mask(self, metrics: frozenset[str]) -> Mask:
         mask = self._masks.get(metrics)
         if mask is None:
@@ -432,10 +320,3 @@ class GroupState:
             mask = np.array([row.metric in metrics for row in self.series], np.bool_)
             self._masks[metrics] = mask
         return mask
-
-
-def _has_moved(told_us: Int64, periods_us: Int64) -> Mask:
-    """Which periods are to be told; one that is not known any more is not."""
-    is_far = np.abs(periods_us - told_us) > PERIOD_MOVED * told_us
-    moved: Mask = (periods_us > 0) & ((told_us == 0) | is_far)
-    return moved

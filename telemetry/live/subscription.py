@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..protocol import close_codes
 from .frames import reset
-from .state import Metrics
+from .topic_rows import Metrics
 
 if TYPE_CHECKING:
     from .watched import Watched

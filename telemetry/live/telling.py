@@ -13,7 +13,7 @@ from ..history.tick import Tick
 from . import remote
 from .members import Heads, head_rows
 from .rows import Rows, merge, single
-from .state import HeadRows
+from .topic_rows import HeadRows
 from .watched import Watched
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from .frames import Frames
 from .members import Members
 from .rows import Rows
-from .state import GroupState, HeadRows
+from .state import GroupState
 from .subscription import Subscription
+from .topic_rows import HeadRows
 
 
 @dataclass(slots=True)

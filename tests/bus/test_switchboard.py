@@ -88,8 +88,8 @@ class TestPublish:
             await b.subscribe("plant-a", lambda _: None)
             await until(lambda: "plant-a" in a.wanted())
             a.publish("plant-b", b"x")
-            assert not a._outgoing
-            b.unsubscribe("plant-a", b._callbacks["plant-a"][0])
+            assert not a._publishing._outgoing
+            b.unsubscribe("plant-a", b._listening._callbacks["plant-a"][0])
             await until(lambda: not a.wanted())
 
     async def test_process_never_hears_itself(self, layers):
@@ -191,7 +191,9 @@ class TestCommands:
 
 
 async def until_up(*boards):
-    await until(lambda: all(board.is_up and board._channel for board in boards))
+    await until(
+        lambda: all(board.is_up and board._membership.has_channel for board in boards)
+    )
 
 
 class BrokenLayer:
@@ -207,11 +209,11 @@ async def test_layer_that_is_away_raises_nothing_and_holds_up_nobody(monkeypatch
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
     async with switchboards(BrokenLayer()) as (board,):
         assert not await board.subscribe("plant-a", lambda _: None)
-        board._interests.announce("another", ["plant-a"], now=1e12)
+        board._publishing._interests.announce("another", ["plant-a"], now=1e12)
         for _ in range(outgoing.QUEUED_PUBLICATIONS + 10):
             board.publish("plant-a", b"x")
-        assert len(board._outgoing) == outgoing.QUEUED_PUBLICATIONS
-        board.unsubscribe("plant-a", board._callbacks["plant-a"][0])
+        assert len(board._publishing._outgoing) == outgoing.QUEUED_PUBLICATIONS
+        board.unsubscribe("plant-a", board._listening._callbacks["plant-a"][0])
         await asyncio.sleep(0.1)
         assert not board.is_up
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,9 @@ from django.contrib.auth.models import User
 
 from telemetry.devices import credentials
 from telemetry.devices.models import Device, DeviceGroup, GroupAccess, Role
+from telemetry.devices.registry import Registry
+from telemetry.protocol.limits import Limits
+from telemetry.threads import on_database_thread
 
 MakeDevice = Callable[..., Device]
 
@@ -65,3 +68,16 @@ def people(plant: DeviceGroup) -> People:
     GroupAccess.objects.create(group=plant, user=made.bob)
     GroupAccess.objects.create(group=plant, user=made.inactive)
     return made
+
+
+@pytest.fixture
+async def hub() -> AsyncIterator[Registry]:
+    """A registry whose looks the test asks for, and what its listeners heard."""
+    made = Registry(Limits())
+    yield made
+    await made.stop()
+
+
+async def do(function, *args, **kwargs):
+    """What another process, or the admin, does to the database."""
+    return await on_database_thread(function, *args, **kwargs)

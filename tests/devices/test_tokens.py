@@ -175,7 +175,9 @@ class TestLastUse:
         def full(*args, **kwargs):
             raise DatabaseError("database or disk is full")
 
-        monkeypatch.setattr("telemetry.devices.models.ChangedQuerySet.update", full)
+        monkeypatch.setattr(
+            "telemetry.devices.models.changed.ChangedQuerySet.update", full
+        )
         assert found(secret) == token
         assert "was not noted" in caplog.text
 

@@ -56,10 +56,10 @@ def _hurry(connection: Any, **kwargs: Any) -> None:
         return
     # Models cannot be imported before there are settings.
     from telemetry.history import lease, rounds
-    from telemetry.ingest import pipeline
+    from telemetry.ingest import folding
 
     rounds.LOOK_SECONDS = 0.05
-    pipeline.FOLD_SECONDS = 0.1
+    folding.FOLD_SECONDS = 0.1
     # Of a process that was killed.
     lease.claimed.__wrapped__.__defaults__ = (0.3, lease.NAME)  # type: ignore[attr-defined]
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from telemetry.ingest import committing, pipeline
 from tests.processes import HubProcess, manage
 
 from .wire import Device, Stored, in_database, stored
@@ -158,3 +159,11 @@ def bystander(device_hub: DeviceHub) -> Iterator[None]:
     assert device_hub.stored(known) == {
         "x": [(1_795_000_000_000_000, 1.0), (1_795_000_000_001_000, 2.0)]
     }
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is away is asked again at once."""
+    monkeypatch.setattr(committing, "FIRST_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(committing, "LONGEST_RETRY_SECONDS", 0.004)
+    monkeypatch.setattr(pipeline, "AWAY_SECONDS", 0.004)

@@ -337,17 +337,17 @@ class TestHubThatTakesNothing:
         hub = Hub()
         await hub.start()
         try:
-            hub.door.is_draining = True
+            hub.door.gate.is_draining = True
             response = await ask(hub, known_key)
             assert response.status_code == 503
             assert json.loads(response.content)["code"] == "busy"
             assert "stopping" in json.loads(response.content)["message"]
-            hub.door.is_draining = False
-            hub.door.clock_behind_us = 5_000_000
+            hub.door.gate.is_draining = False
+            hub.door.gate.clock_behind_us = 5_000_000
             response = await ask(hub, known_key)
             assert "clock" in json.loads(response.content)["message"]
             assert int(response["Retry-After"]) >= 1
-            hub.door.clock_behind_us = 0
+            hub.door.gate.clock_behind_us = 0
             assert (await ask(hub, known_key)).status_code == 200
         finally:
             await hub.drain()

@@ -37,7 +37,7 @@ from telemetry.history.models import Journal
 from telemetry.history.owners import Superseded
 from telemetry.ingest import takeover as takeovers
 from telemetry.ingest.batch import Batch
-from telemetry.ingest.pipeline import Gathering
+from telemetry.ingest.gathering import Gathering
 from telemetry.ingest.takeover import Takeover
 from telemetry.protocol import clock
 from tests.postgresql import as_default, new_database

@@ -274,3 +274,10 @@ async def plant(transactional_db):
 async def staff(transactional_db):
     """A staff user's Cookie header: sees everything."""
     return (await do(make_person, "staff", is_staff=True))[1]
+
+
+async def watching(live, cookie, *groups, interval_ms=100, **more):
+    """A page that has said hello and subscribed; its `subscribed`."""
+    page = await live.page(cookie)
+    await page.hello(interval_ms)
+    return page, await page.subscribe(*groups, **more)

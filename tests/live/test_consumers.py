@@ -7,25 +7,15 @@ import json
 
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 
-from telemetry import conf
 from telemetry.devices import entry_rows
-from telemetry.devices.models import Device, DeviceGroup, GroupAccess, Series
-from telemetry.live.audience import Audience
+from telemetry.devices.models import Device, DeviceGroup, Series
 
-from .conftest import T0, do, make_person
+from .conftest import T0, do, make_person, watching
 from .model import Store
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MS = T0 // 1000
-
-
-async def watching(live, cookie, *groups, interval_ms=100, **more):
-    """A page that has said hello and subscribed; its `subscribed`."""
-    page = await live.page(cookie)
-    await page.hello(interval_ms)
-    return page, await page.subscribe(*groups, **more)
 
 
 class TestHandshake:
@@ -287,112 +277,6 @@ class TestSubscribe:
         assert await page.is_silent()
 
 
-class TestFlow:
-    async def test_at_most_two_frames_without_an_ack_and_then_one_merged(
-        self, live, staff, plant
-    ):
-        page, _ = await watching(live, staff, "plant")
-        snapshot = await page.receive("snapshot")
-        live.hub.commit((plant.temp, 1, 1.0))
-        first = await page.receive("update")
-        for ms in range(2, 12):
-            live.hub.commit((plant.temp, ms, float(ms)))
-            await asyncio.sleep(0.02)
-        assert await page.is_silent()
-        await page.ack(snapshot)
-        merged = await page.receive("update")
-        assert merged["rows"] == [[plant.temp, MS + 11, 11.0, 2.0, 11.0, 10]]
-        live.hub.commit((plant.temp, 20, 0.0))
-        assert await page.is_silent()
-        await page.ack(first)
-        assert (await page.receive("update"))["rows"] == [[plant.temp, MS + 20, 0.0]]
-
-    async def test_ack_of_the_newest_covers_the_older(self, live, staff, plant):
-        page, _ = await watching(live, staff, "plant")
-        await page.receive("snapshot")
-        live.hub.commit((plant.temp, 1, 1.0))
-        await page.ack(await page.receive("update"))
-        for ms in (2, 3):
-            live.hub.commit((plant.temp, ms, 1.0))
-            await page.receive("update")
-
-    async def test_acks_of_nothing_do_nothing(self, live, staff, plant):
-        page, _ = await watching(live, staff, "plant")
-        await page.receive("snapshot")
-        for revision in (-1, 0, 2**80):
-            await page.send(type="ack", group="nothing", revision=revision)
-        await page.send(type="ack", group="plant", revision=0)
-        live.hub.commit((plant.temp, 1, 1.0))
-        await page.receive("update")
-        live.hub.commit((plant.temp, 2, 1.0))
-        assert await page.is_silent()
-
-    async def test_page_that_never_acks_is_closed_with_4408(
-        self, live, staff, plant, settings
-    ):
-        settings.TELEMETRY_LIVE_ACK_SECONDS = 1
-        page, _ = await watching(live, staff, "plant")
-        code, bye = await page.closed()
-        assert code == 4408
-        assert bye is not None
-
-    async def test_past_the_ring_is_a_gap_and_a_snapshot(
-        self, live, staff, plant, settings
-    ):
-        settings.TELEMETRY_LIVE_RING_BYTES = 65_536
-        page, _ = await watching(live, staff, "plant")
-        snapshot = await page.receive("snapshot")
-        live.hub.commit((plant.temp, 1, 1.0))
-        await page.receive("update")
-        for ms in range(2, 400):
-            live.hub.commit((plant.temp, ms, float(ms)))
-        await page.ack(snapshot)
-        assert await page.receive() == {
-            "type": "reset",
-            "group": "plant",
-            "reason": "gap",
-        }
-        again = await page.receive()
-        assert again["type"] == "snapshot"
-        assert [plant.temp, MS + 399, 399.0] in again["rows"]
-
-    async def test_each_interval_gets_its_own_pace(self, live, staff, plant):
-        slow, _ = await watching(live, staff, "plant", interval_ms=1000)
-        fast, _ = await watching(live, staff, "plant", interval_ms=100)
-        counts = {}
-        for name, page in (("slow", slow), ("fast", fast)):
-            await page.ack(await page.receive("snapshot"))
-            counts[name] = 0
-
-        async def read(name, page):
-            while True:
-                await page.ack(await page.receive("update"))
-                counts[name] += 1
-
-        readers = [
-            asyncio.ensure_future(read(name, page))
-            for name, page in (("slow", slow), ("fast", fast))
-        ]
-        for ms in range(120):
-            live.hub.commit((plant.temp, ms, 1.0))
-            await asyncio.sleep(0.02)
-        for reader in readers:
-            reader.cancel()
-        await asyncio.gather(*readers, return_exceptions=True)
-        assert counts["fast"] > 3 * counts["slow"] > 0
-
-    async def test_reader_that_stalls_holds_up_nobody(
-        self, live, staff, plant, monkeypatch
-    ):
-        stalled, _ = await watching(live, staff, "plant")
-        stalled.socket.transport.pause_reading()
-        page, _ = await watching(live, staff, "plant")
-        await page.ack(await page.receive("snapshot"))
-        for ms in range(1, 30):
-            live.hub.commit((plant.temp, ms, 1.0))
-            await page.ack(await page.receive("update"))
-
-
 class TestResume:
     async def test_only_the_changes_when_it_is_still_covered(self, live, staff, plant):
         page, _ = await watching(live, staff, "plant")
@@ -558,102 +442,6 @@ class TestChanges:
             "reason": "gone",
         }
         assert (await page.subscribe("plant"))["refused"] == {"plant": "not_found"}
-
-
-class TestRights:
-    async def test_removed_right_takes_the_group_away(self, live, plant):
-        user, cookie = await do(make_person, "bob", plant.group, plant.other)
-        page, _ = await watching(live, cookie, "plant", "other", devices=["pump-1"])
-        for _ in range(3):
-            await page.receive("snapshot")
-        await live.hub.feed.audience.check()
-        await do(GroupAccess.objects.filter(group=plant.group).delete)
-        await live.hub.feed.audience.check()
-        taken = {(await page.receive("reset"))["group"] for _ in range(2)}
-        assert taken == {"plant", "device:pump-1"}
-        assert page.messages[-1]["reason"] == "forbidden"
-        live.hub.commit((plant.temp, 1, 1.0))
-        assert await page.is_silent()
-        assert (await page.subscribe("plant"))["refused"] == {"plant": "not_found"}
-
-    @pytest.mark.parametrize("how", ["log-out", "inactive", "password", "deleted"])
-    async def test_person_who_is_gone_is_sent_away(self, live, plant, how):
-        user, cookie = await do(make_person, "bob", plant.group)
-        page, _ = await watching(live, cookie, "plant")
-
-        def end():
-            if how == "log-out":
-                Session.objects.all().delete()
-            elif how == "inactive":
-                User.objects.filter(pk=user.pk).update(is_active=False)
-            elif how == "deleted":
-                user.delete()
-            else:
-                user.set_password("another")
-                user.save()
-
-        await do(end)
-        await live.hub.feed.audience.check()
-        code, bye = await page.closed()
-        assert (code, bye and bye["code"]) == (4401, 4401)
-
-    async def test_session_that_ends_while_topics_are_opened_is_unauthorized(
-        self, live, staff, plant, monkeypatch, caplog
-    ):
-        page = await live.page(staff)
-        await page.hello()
-        feed = live.hub.feed
-        real = feed.open
-
-        async def meanwhile(topic):
-            await do(Session.objects.all().delete)
-            await feed.audience.check()
-            return await real(topic)
-
-        left = asyncio.Event()
-        monkeypatch.setattr(feed, "open", meanwhile)
-        monkeypatch.setattr(feed.audience, "leave", lambda seat: left.set())
-        await page.send(type="subscribe", id=1, groups=["plant", "other"])
-        code, bye = await page.closed()
-        assert (code, bye["code"]) == (4401, 4401)
-        assert not [each for each in page.messages if each["type"] == "subscribed"]
-        await asyncio.wait_for(left.wait(), 20)
-        assert "failed" not in caplog.text
-
-    async def test_checks_come_by_themselves(self, live, plant, settings):
-        assert conf.value("LIVE_CHECK_SECONDS") <= 3
-        settings.TELEMETRY_LIVE_CHECK_SECONDS = 0.1
-        audience, checked = Audience(), asyncio.Event()
-
-        async def check():
-            checked.set()
-
-        audience.check = check
-        audience.start()
-        await asyncio.wait_for(checked.wait(), 5)
-        await audience.stop()
-
-    async def test_check_costs_the_same_for_many_as_for_one(self, live, plant):
-        from django.db import connection
-        from django.test.utils import CaptureQueriesContext
-
-        from telemetry.live.people import find_people
-
-        def sign_in_many():
-            made = [make_person(f"p{n}", plant.group) for n in range(12)]
-            return [cookie.partition("=")[2] for _, cookie in made]
-
-        keys = await do(sign_in_many)
-
-        def count(asked):
-            with CaptureQueriesContext(
-                connection,
-            ) as queries:
-                people = find_people(asked)
-            assert len(people) == len(asked)
-            return len(queries)
-
-        assert await do(count, keys) == await do(count, keys[:1]) <= 5
 
 
 class TestGarbage:

@@ -96,7 +96,7 @@ class TestKeeping:
         assert "plant" in hub.feed._topics
         monkeypatch.setattr(module, "KEPT_SECONDS", 0.0)
         await until(lambda: not hub.feed._topics)
-        assert not hub.switchboard._callbacks
+        assert not hub.switchboard._listening.topics()
 
     async def test_series_made_while_readings_flow_lose_none(self, hub, plant):
         tab = Tab()
@@ -140,7 +140,7 @@ async def two(request):
     hubs = [LiveHub(layer) for layer in layers]
     for hub in hubs:
         await hub.start()
-    await until(lambda: all(hub.switchboard._channel for hub in hubs))
+    await until(lambda: all(hub.switchboard._membership.has_channel for hub in hubs))
     yield hubs
     for hub in hubs:
         await hub.stop()
@@ -255,7 +255,7 @@ class TestTwoProcesses:
         a, b = two
         tab = Tab()
         await tab.watch(a, "plant")
-        sent = a.switchboard._offers.tips
+        sent = a.switchboard._publishing._offers.tips
         a.commit((plant.temp, 1, 1.0))
         await asyncio.sleep(0.3)
         assert not sent() and not a.feed._topics["plant"].news.rows

@@ -14,7 +14,7 @@ import pytest
 from channels.layers import InMemoryChannelLayer
 from django.db import OperationalError
 
-from telemetry.bus import outgoing, switchboard
+from telemetry.bus import listening, membership, outgoing, publishing, switchboard
 from telemetry.history.tail import Tail
 from telemetry.history.watermarks import read_heads
 from telemetry.ingest.batch import Batch
@@ -100,19 +100,20 @@ class StoringHub(LiveHub):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    for name, seconds in {
-        "ANNOUNCE_SECONDS": 0.2,
-        "TIP_SECONDS": 0.1,
-        "GRACE_SECONDS": 0.05,
-        "RETRY_SECONDS": 0.05,
-        "LIVELY_SECONDS": 1.0,
-        "SILENT_SECONDS": 2.0,
+    for module, name, seconds in [
+        (switchboard, "ANNOUNCE_SECONDS", 0.2),
+        (publishing, "TIP_SECONDS", 0.1),
+        (listening, "GRACE_SECONDS", 0.05),
+        (switchboard, "RETRY_SECONDS", 0.05),
+        (switchboard, "LIVELY_SECONDS", 1.0),
+        (listening, "LIVELY_SECONDS", 1.0),
+        (listening, "SILENT_SECONDS", 2.0),
         # Longer than any machine is busy: who is there does answer.
-        "DEAF_SECONDS": 20.0,
-        "BEGIN_SECONDS": 20.0,
-        "BARRIER_SECONDS": 0.5,
-    }.items():
-        monkeypatch.setattr(switchboard, name, seconds)
+        (switchboard, "DEAF_SECONDS", 20.0),
+        (listening, "BEGIN_SECONDS", 20.0),
+        (membership, "BARRIER_SECONDS", 0.5),
+    ]:
+        monkeypatch.setattr(module, name, seconds)
     monkeypatch.setattr(outgoing, "REST_SECONDS", 0.05)
     monkeypatch.setattr(healing, "PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(healing, "GATHER_SECONDS", 0.01)
@@ -249,7 +250,7 @@ class TestHoles:
         self, two, plant, monkeypatch
     ):
         a, b = two
-        monkeypatch.setattr(switchboard, "BEGIN_SECONDS", 0.0)
+        monkeypatch.setattr(listening, "BEGIN_SECONDS", 0.0)
         a.layer.lost_part = 1.0
         await a.store((plant.temp, 1.0))
         tab = await opened(b)
@@ -286,8 +287,7 @@ class TestOutage:
         await a.store((plant.temp, 1.0))
         await shows(tab, {plant.temp: 1.0})
         b.layer.lost_part = 1.0
-        a.switchboard._interests.withdraw(b.switchboard.origin, ["plant"])
-        a.switchboard._offers.keep(a.switchboard.wanted())
+        a.switchboard._publishing.want_no_more(b.switchboard.origin, ["plant"])
         await a.store((plant.temp, 2.0))
         b.layer.lost_part = 0.0
         await shows(tab, {plant.temp: 2.0})
@@ -345,7 +345,7 @@ class TestOtherProcess:
         late = StoringHub(Layer(a.layer.shared, 3))
         await late.start()
         tab = await opened(b)
-        await until(lambda: "plant" in late.switchboard._offers)
+        await until(lambda: "plant" in late.switchboard._publishing._offers)
         await late.store((plant.temp, 1.0))
         await shows(tab, {plant.temp: 1.0})
         await late.store((plant.temp, 2.0))
@@ -361,7 +361,7 @@ class TestOtherProcess:
         await shows(tab, {plant.temp: 1.0})
         late = StoringHub(Layer(a.layer.shared, 3))
         await late.start()
-        await until(lambda: "plant" in late.switchboard._offers)
+        await until(lambda: "plant" in late.switchboard._publishing._offers)
         await late.store((plant.temp, 2.0))
         await shows(tab, {plant.temp: 2.0})
         await late.stop()

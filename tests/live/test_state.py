@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from telemetry.live.frames import Frames
 from telemetry.live.rows import NONE, Rows, merge, single
-from telemetry.live.state import DeviceRow, GroupState, SeriesRow
+from telemetry.live.state import GroupState
+from telemetry.live.topic_rows import DeviceRow, SeriesRow
 
 from .model import Store
 

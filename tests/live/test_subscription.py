@@ -10,8 +10,9 @@ import pytest
 from telemetry.live.frames import Frames
 from telemetry.live.members import Members
 from telemetry.live.rows import single
-from telemetry.live.state import GroupState, SeriesRow
+from telemetry.live.state import GroupState
 from telemetry.live.subscription import AHEAD_BYTES, HEARTBEAT_SECONDS, Subscription
+from telemetry.live.topic_rows import SeriesRow
 from telemetry.live.watched import Watched
 
 T0 = 1_795_341_600_000_000
