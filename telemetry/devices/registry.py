@@ -30,6 +30,7 @@ from .cache import Cache
 from .entries import Change, CredentialEntry, DeviceEntry, GroupEntry, SeriesWanted
 from .gather import Gather
 from .models import Credential, Device
+from .series import Made, Wish
 from .times import datetime_of
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Registry:
         self._cache = Cache()
         self._allowance = Allowance(limits or conf.limits())
         self._logins = Gather(self._read_logins)
+        self._wished = Gather(self._make_series)
         self._listeners: list[Listener] = []
         self._mark = edits.Mark()
         self._news_at = time.monotonic()
@@ -139,13 +141,14 @@ class Registry:
         if not count and not fill:
             return
         try:
-            made = await on_database_thread(
-                series.make_series, device.id, new[:count], fill
-            )
+            wish = Wish(device.id, tuple(new[:count]), tuple(fill))
+            made = await self._wished.get(wish)
+            if isinstance(made, DatabaseError):
+                raise made
         except DatabaseError:
             self._allowance.give_back(device.id, has, count)
             raise
-        if made != device.series:
+        if made is not None and made != device.series:
             device.series = made
             self._notify(Change(frozenset({device.id}), device.groups))
 
@@ -256,6 +259,9 @@ class Registry:
             known = await on_database_thread(entry_rows.read_logins, prefixes, held)
             self._cache.keep(known)
         return self._cache.credentials
+
+    async def _make_series(self, wished: list[Wish]) -> Mapping[Wish, Made]:
+        return await on_database_thread(series.make_together, wished)
 
     async def _device(self, device_id: int) -> DeviceEntry | None:
         if device_id not in self._cache.devices:

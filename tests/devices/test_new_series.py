@@ -149,19 +149,19 @@ class TestEnsureSeries:
         def away(*args):
             raise OperationalError("the database is away")
 
-        real = series.make_series
-        monkeypatch.setattr(series, "make_series", away)
+        real = series._make
+        monkeypatch.setattr(series, "_make", away)
         wanted = [SeriesWanted(f"m{n}") for n in range(120)]
         for _ in range(3):
             with pytest.raises(OperationalError):
                 await hub.ensure_series(device, wanted)
-        monkeypatch.setattr(series, "make_series", real)
+        monkeypatch.setattr(series, "_make", real)
         await hub.ensure_series(device, wanted)
         assert len(device.series) == 120
 
 
 def _in_a_process(device_id, wanted):
     try:
-        return series.make_series(device_id, wanted, [])
+        return series.make_series(series.Wish(device_id, tuple(wanted)))
     finally:
         connection.close()

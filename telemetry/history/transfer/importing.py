@@ -147,11 +147,11 @@ class Targets:
                 f"{quoted(wanted.name)} beyond them",
             )
         if entry is None:
-            held = device_series.make_series(device, [wanted], [])
+            held = device_series.make_series(device_series.Wish(device, (wanted,)))
             entry = held[wanted.name]
             self.made_series += 1
         elif device_series.has_to_fill(entry, wanted):
-            device_series.make_series(device, [], [wanted])
+            device_series.make_series(device_series.Wish(device, (), (wanted,)))
         return Target(entry.id, entry.kind)
 
 
