@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, Q
 
 from .heads import HeadRow, Heads, Moved, head_rows, heads_of
@@ -27,6 +27,7 @@ from .journal import (
 )
 from .models import DeviceSession, Journal, SeriesHead, TextReading, Writer
 from .tick import NO_READINGS, sort_columns
+from .upsert import ForwardUpsert
 
 T = TypeVar("T")
 
@@ -35,45 +36,32 @@ DEAD_US = 120_000_000
 # Rows of one transaction: a few milliseconds, so that commits are not held up.
 SLICE_ROWS = 500
 
-_HEAD = (
-    *("series_id", "time_us", "effective_us", "received_us", "value", "text"),
-    "period_us",
+_HEADS = ForwardUpsert(
+    SeriesHead._meta.db_table,
+    {
+        "series_id": "bigint",
+        "time_us": "bigint",
+        "effective_us": "bigint",
+        "received_us": "bigint",
+        "value": "double precision",
+        "text": "text",
+        "period_us": "bigint",
+    },
+    keys=["series_id"],
+    order="effective_us",
+    lasting=["period_us"],
 )
-_MARK = ("device_id", "session", "last_seq", "offset_us", "used_at")
-
-
-def _move_forward(
-    table: str,
-    columns: Sequence[str],
-    keys: Sequence[str],
-    order: str,
-    lasting: Sequence[str] = (),
-) -> str:
-    """An upsert by `keys` that never takes `order` back, whoever else writes.
-
-    A null of `lasting` columns leaves what is stored. The ORM's has no condition, and
-    costs ten times as much.
-    """
-    values = ", ".join(["%s"] * len(columns))
-    news = {
-        name: f"COALESCE(excluded.{name}, stored.{name})"
-        if name in lasting
-        else f"excluded.{name}"
-        for name in columns
-    }
-    moved = [f"{name} = {news[name]}" for name in columns if name not in keys]
-    return (
-        f"INSERT INTO {table} AS stored ({', '.join(columns)}) VALUES ({values})"  # noqa: S608
-        f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {', '.join(moved)}"
-        f" WHERE stored.{order} <= excluded.{order}"
-    )
-
-
-_MOVE_HEAD = _move_forward(
-    SeriesHead._meta.db_table, _HEAD, ["series_id"], "effective_us", ["period_us"]
-)
-_MOVE_MARK = _move_forward(
-    DeviceSession._meta.db_table, _MARK, ["device_id", "session"], "last_seq"
+_MARKS = ForwardUpsert(
+    DeviceSession._meta.db_table,
+    {
+        "device_id": "bigint",
+        "session": "text",
+        "last_seq": "bigint",
+        "offset_us": "bigint",
+        "used_at": "timestamptz",
+    },
+    keys=["device_id", "session"],
+    order="last_seq",
 )
 
 
@@ -104,7 +92,9 @@ def last_marks(
                 found[key] = later(found.get(key), marks[key])
     for devices in _slices(sorted({device for device, _ in keys})):
         rows = DeviceSession.objects.filter(device_id__in=devices)
-        for device, session, last_seq, offset_us in rows.values_list(*_MARK[:4]):
+        for device, session, last_seq, offset_us in rows.values_list(
+            "device_id", "session", "last_seq", "offset_us"
+        ):
             if (key := (device, session)) in wanted:
                 found[key] = later(found.get(key), Mark(last_seq, offset_us))
     return found
@@ -159,8 +149,7 @@ def _fold_marks(marks: Sequence[tuple[int, str, Mark, int]], keep: int) -> None:
             device_id__in={device for device, *_ in marks}
         )
         stored = set(of_devices.values_list("device_id", "session"))
-        with connection.cursor() as cursor:
-            cursor.executemany(_MOVE_MARK, rows)
+        _MARKS.write(rows)
         made = {
             device for device, session, *_ in marks if (device, session) not in stored
         }
@@ -185,10 +174,8 @@ def _forget_old_sessions(devices: set[int], keep: int) -> None:
 def _fold_heads(heads: Moved, start: int) -> None:
     """Move SeriesHead rows forward; an older one never overwrites a newer."""
     rows = heads.rows(start, start + SLICE_ROWS)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.executemany(
-            _MOVE_HEAD, [[getattr(row, name) for name in _HEAD] for row in rows]
-        )
+    with transaction.atomic():
+        _HEADS.write([[getattr(row, name) for name in _HEADS.columns] for row in rows])
 
 
 def _mark_folded(writer: int, number: int, now_us: int) -> None:
