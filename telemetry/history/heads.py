@@ -277,11 +277,13 @@ class Heads:
         self._intervals.note(series, before_us)
 
     def restore(self, rows: Iterable[HeadRow | SeriesHead]) -> None:
-        """Take over what an earlier process has written; newer values stay."""
+        """Take over what another process has written; newer values stay.
+
+        When they came in there is no news here: its clock may be another.
+        """
         supposed: dict[int, int] = {}
         for row in rows:
             self._grow(row.series_id)
-            self.newest_received_us = max(self.newest_received_us, row.received_us)
             if row.raw_from_us is not None:
                 self.raw_from.move(row.series_id, row.raw_from_us)
             if row.period_us is not None and self._is_period_news(row):

@@ -3,6 +3,7 @@
 Sealing, tiers, retention and removal share the lease. Each of their write
 transactions begins by touching the lease row with its own token. A worker that
 slept through its lease finds another's token there, and changes nothing any more.
+Times are the database's: the clocks of several machines differ.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F
-from django.utils import timezone
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
 
 from .models import Lease
 
 NAME = "history"
 # Touched with every write, some milliseconds apart; a pass never pauses this long.
 SECONDS = 60.0
+# No claim lasts so long: one that ends later was made while the clock was ahead, and
+# would keep all others out for as long as it was. Its token fences it as ever.
+BELIEVED_SECONDS = 2 * SECONDS
 
 
 class LeaseLost(Exception):
@@ -48,27 +53,23 @@ class Held:
         It fences what is written only inside the same transaction (`transaction`);
         outside of one it says early that another has taken over.
         """
-        until = timezone.now() + timedelta(seconds=self.seconds)
         mine = Lease.objects.filter(name=self.name, token=self.token)
-        if not mine.update(expires_at=until):
+        if not mine.update(expires_at=_in(self.seconds)):
             raise LeaseLost(f"expected token {self.token} in the lease {self.name}")
 
     def release(self) -> None:
         """Let the next one claim at once. Not holding it any more is no error."""
-        Lease.objects.filter(name=self.name, token=self.token).update(
-            expires_at=timezone.now()
-        )
+        Lease.objects.filter(name=self.name, token=self.token).update(expires_at=Now())
 
 
 def claim(seconds: float = SECONDS, name: str = NAME) -> Held | None:
     """The lease, or None while another worker holds it. Raises DatabaseError."""
-    now = timezone.now()
-    Lease.objects.get_or_create(name=name, defaults={"expires_at": now})
-    free = Lease.objects.filter(name=name, expires_at__lte=now)
+    Lease.objects.get_or_create(name=name, defaults={"expires_at": Now()})
+    is_over = Q(expires_at__lte=Now())
+    is_no_claim = Q(expires_at__gt=_in(BELIEVED_SECONDS))
+    free = Lease.objects.filter(is_over | is_no_claim, name=name)
     with transaction.atomic():
-        if not free.update(
-            token=F("token") + 1, expires_at=now + timedelta(seconds=seconds)
-        ):
+        if not free.update(token=F("token") + 1, expires_at=_in(seconds)):
             return None
         token = Lease.objects.values_list("token", flat=True).get(name=name)
     return Held(token, seconds, name)
@@ -89,3 +90,9 @@ def claimed(seconds: float = SECONDS, name: str = NAME) -> Iterator[Held | None]
     finally:
         if held is not None:
             held.release()
+
+
+def _in(seconds: float) -> Combinable:
+    """So long from now, as the database's clock has it."""
+    later = Now() + timedelta(seconds=seconds)
+    return ExpressionWrapper(later, output_field=DateTimeField())

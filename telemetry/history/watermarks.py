@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Max, Q
 
 from .heads import HeadRow, Heads, Moved, head_rows, heads_of
 from .journal import (
@@ -191,6 +191,8 @@ def _mark_folded(writer: int, number: int, now_us: int) -> None:
 def recover(heads: Heads, writer: int, now_us: int, keep: int) -> None:
     """At a start: load the heads, and fold what earlier writers left unfolded."""
     heads.restore(head_rows(SeriesHead.objects.all()))
+    folded_us = SeriesHead.objects.aggregate(us=Max("received_us"))["us"]
+    heads.newest_received_us = folded_us or 0
     newest = Journal.objects.order_by("-received_at").values_list("received_at")[:1]
     for (received_at,) in newest:
         heads.newest_received_us = max(heads.newest_received_us, to_us(received_at))

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.db.backends.signals import connection_created
+from django.utils import timezone
 
 from hub_project import child
 from hub_project.settings import *  # noqa: F403
-from telemetry.protocol import clock
 
 _directory = Path(os.environ["FAULTS_DIR"])
 
@@ -70,11 +72,15 @@ if _fault("hurry") is not None:
     # One that is killed every few seconds has no broken start to be spared.
     child.LONGEST_DELAY_SECONDS = 0.5
 
-_right_now_us = clock.now_us
+_right_time, _right_time_ns, _right_now = time.time, time.time_ns, timezone.now
+_clocks = ("clock_us", f"clock_us-{os.environ.get('HUB_WORKER')}")
 
 
-def _now_us() -> int:
-    return _right_now_us() + (_fault("clock_us") or 0)
+def _step_us() -> int:
+    """By how much the clock of the machine, or of this one process, is wrong."""
+    return sum(_fault(name) or 0 for name in _clocks)
 
 
-clock.now_us = _now_us
+time.time = lambda: _right_time() + _step_us() / 1e6
+time.time_ns = lambda: _right_time_ns() + _step_us() * 1_000
+timezone.now = lambda: _right_now() + timedelta(microseconds=_step_us())

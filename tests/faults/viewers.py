@@ -129,13 +129,14 @@ async def assert_right(
 ) -> None:
     """While nothing is sent: every page shows the last values, as a new page does.
 
-    last: the last value of each device. Waits until it is so, as long as one who
-    looks at the page may have to: for a worker to be back, for what it lost.
+    last: the last value of each device that is looked at. Waits until it is so, as
+    long as one who looks at the page may have to: for a worker to be back, for what
+    it lost.
     """
     for viewer in viewers:
         where = f"the page on {viewer.worker} after {after}"
         await come_true(
-            lambda viewer=viewer: values(viewer.store) == last,
+            lambda viewer=viewer: not difference(viewer.store, last),
             lambda viewer=viewer, where=where: (
                 f"{where} shows the last values: {difference(viewer.store, last)}"
             ),

@@ -194,6 +194,22 @@ class TestSaving:
         heads.restore([row])
         assert heads.current([1])[1].value == value
 
+    def test_the_clock_of_another_process_is_no_news_of_this_ones(self):
+        heads = Heads()
+        advance(heads, one(1, NOW_US, 1.0, NOW_US))
+        rows = [
+            SeriesHead(
+                series_id=series,
+                time_us=NOW_US,
+                effective_us=NOW_US,
+                received_us=NOW_US + ahead_us,
+                value=5.0,
+            )
+            for series, ahead_us in ((2, HOUR_US), (3, 0))
+        ]
+        heads.restore(rows)
+        assert heads.newest_received_us == NOW_US
+
 
 @pytest.mark.django_db
 class TestHeadsOf:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +88,34 @@ class TestClaim:
     def test_an_expired_one_is_given_with_a_higher_token(self):
         first = held()
         expire()
+        assert held().token > first.token
+
+    @pytest.mark.parametrize(
+        "ahead_seconds, is_given",
+        [(lease.BELIEVED_SECONDS, False), (lease.BELIEVED_SECONDS + 60, True)],
+    )
+    def test_one_of_a_clock_that_was_ahead_is_given_and_fenced(
+        self, ahead_seconds: float, is_given: bool
+    ):
+        first = held()
+        until = timezone.now() + timedelta(seconds=ahead_seconds)
+        Lease.objects.update(expires_at=until)
+        claimed = lease.claim()
+        assert (claimed is not None) == is_given
+        with pytest.raises(LeaseLost) if is_given else contextlib.nullcontext():
+            first.touch()
+
+    @pytest.mark.parametrize("hours", [-1, 1])
+    def test_the_clock_of_a_process_gives_nobody_the_lease_of_another(
+        self, monkeypatch: pytest.MonkeyPatch, hours: int
+    ):
+        first = held()
+        wrong = timezone.now() + timedelta(hours=hours)
+        monkeypatch.setattr(timezone, "now", lambda: wrong)
+        assert lease.claim() is None
+        first.touch()
+        assert lease.claim() is None
+        first.release()
         assert held().token > first.token
 
     def test_a_released_one_is_given_at_once(self):

@@ -239,6 +239,11 @@ class TestRecover:
         assert heads.newest_received_us == 0
         assert not len(heads.take_changed())
 
+    def test_says_when_the_newest_reading_came_also_when_all_are_sealed(self):
+        fold({}, heads_of((1, NOW_US, 1.0), (2, NOW_US + 5, 2.0)))
+        newest = max(SeriesHead.objects.values_list("received_us", flat=True))
+        assert self.recover().newest_received_us == newest > 0
+
     def test_folds_what_a_dead_writer_left(self):
         writer = open_writer()
         write(writer.id, 1, (1, NOW_US, 1.0), marks={(1, "a"): Mark(1)})
