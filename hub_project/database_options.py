@@ -21,6 +21,9 @@ _PATIENCE: dict[str, Any] = {
 }
 # A process that is stopped within a transaction holds its locks for so long at most.
 _PATIENCE_OF_SERVER = "-c idle_in_transaction_session_timeout=10s"
+# What a process that is gone, or has given up, still waits for ends. Servers on
+# Windows refuse it: the URL may say 0.
+_CLIENT_CHECK = "client_connection_check_interval"
 # On disk means on disk, and a commit sees what was claimed while it waited, also for
 # a role whose own defaults are others. The last word holds.
 _PROMISES = "-c synchronous_commit=on -c default_transaction_isolation=read\\ committed"
@@ -28,5 +31,7 @@ _PROMISES = "-c synchronous_commit=on -c default_transaction_isolation=read\\ co
 
 def postgresql(given: Mapping[str, Any]) -> dict[str, Any]:
     """Django's OPTIONS; `given` are those of the URL."""
-    words = (_PATIENCE_OF_SERVER, str(given.get("options") or ""), _PROMISES)
+    options = str(given.get("options") or "")
+    check = "" if _CLIENT_CHECK in options else f"-c {_CLIENT_CHECK}=5s"
+    words = (_PATIENCE_OF_SERVER, check, options, _PROMISES)
     return {**_PATIENCE, **given, "options": " ".join(filter(None, words))}

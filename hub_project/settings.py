@@ -99,6 +99,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     _database["TEST"] = {"NAME": str(HUB_DATA_DIR / "test.sqlite3")}
 else:
     _given = _database.get("OPTIONS", {})
+    _database["ENGINE"] = "telemetry.patience"
     _database["OPTIONS"] = database_options.postgresql(_given)
 # A request has a thread of its own under ASGI: its connection would stay behind.
 # The hub's own threads keep theirs (telemetry.threads, the writer).

@@ -15,3 +15,5 @@ urlpatterns = [
     ),
     path("", include("telemetry.urls")),
 ]
+
+handler500 = "hub_project.errors.failed"

@@ -4,6 +4,7 @@ A room imports only rooms of a lower rank (held by tests/test_architecture.py):
 
 0  protocol    the shape of every message; pure
 1  conf, counters, threads    settings, the hub's own counters, the database thread
+   patience    how long a statement may take
 2  bus         the switchboard: the process's one user of the channel layer
 3  devices     devices, groups, keys, rights, presence
 4  history     the journal and reading it back

@@ -238,11 +238,17 @@ SETTINGS: tuple[Setting, ...] = (
             "Readings that one request for a page's history may make the hub read.",
             "An hour of 1,000 series at 10 Hz is 36 million."),
     Setting("DRAIN_SECONDS", 20.0, "s", 0.1, 600,
-            "How long a hub that stops waits for the last commits.",
+            "How long a hub that stops has for the last commits, and of it 3 s (or a "
+            "quarter) for what it writes after them; what hangs is ended 4 s later.",
             "Shorter than a service manager's patience."),
     Setting("DRAIN_WAIT_SECONDS", 1.0, "s", 0, 60,
             "How long a worker that is to stop says so on `/readyz`, and still works.",
             "A load balancer that looks every second or two sends nobody more."),
+    Setting("STATEMENT_SECONDS", 30.0, "s", 1, 3_600,
+            "How long PostgreSQL may take for one statement; then the hub gives up the "
+            "connection and makes another. Sealing and retention have 60 times this.",
+            "Three times as long as a process that is stopped can hold a lock, and "
+            "half of what proxies wait for an answer."),
     Setting("LIVE_CHECK_SECONDS", 3.0, "s", 0.05, 30,
             "How often the sessions and rights of all open pages are looked at again.",
             "A log-out or a removed right reaches open pages within 5 s."),

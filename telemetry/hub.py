@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from . import conf
+from . import conf, patience
 from .bus.switchboard import Switchboard
 from .devices.events import Events
 from .devices.presence import Presence
@@ -93,13 +93,15 @@ class Hub:
             self.tail, self.room, self._hand_over_raw_from, self._hand_over_heads
         )
         stopping = threading.Event()
-        if not has_jobs:
-            return Rounds("upkeep", stopping, own.look)
-        keeper = new_keeper(self.room, stopping, own.let_go)
-        return Rounds("upkeep", stopping, own.look, keeper.look, Errands().look)
+        looks = [own.look]
+        if has_jobs:
+            keeper = new_keeper(self.room, stopping, own.let_go)
+            looks += [patience.long(keeper.look), Errands().look]
+        return Rounds("upkeep", stopping, *looks)
 
     async def start(self) -> None:
         """Take over what the last process left, and open the doors."""
+        patience.begin(conf.value("STATEMENT_SECONDS"))
         await self.pipeline.start()
         await self.presence.load(self.pipeline.writer)
         self.switchboard.listen_for_commands(self.pipeline.writer, self.door.on_command)

@@ -12,6 +12,7 @@ from importlib import import_module
 
 from django.conf import settings
 
+from . import patience
 from .devices.sharing import is_shared
 from .devices.sweep import Sweep
 from .history import owners
@@ -36,7 +37,7 @@ class Errands:
         if self._sweep is not None:
             self._sweep.look()
         if time.monotonic() >= self._sessions_due:
-            clear_sessions()
+            patience.long(clear_sessions)()
             self._sessions_due = time.monotonic() + SESSIONS_SECONDS
 
 
@@ -58,7 +59,7 @@ class Jobs:
         room = new_room()
         keeper = new_keeper(room, self._stopping)
         self._rounds = (
-            Rounds("jobs", self._stopping, room.measure, keeper.look),
+            Rounds("jobs", self._stopping, room.measure, patience.long(keeper.look)),
             Rounds("errands", self._stopping, Errands().look),
         )
 

@@ -39,6 +39,7 @@ def as_default(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         **connections.settings["default"],
         "OPTIONS": {},
         **env.read_database({"DATABASE_URL": url}, Path()),
+        "ENGINE": "telemetry.patience",  # As in the project's settings.
     }
     others = connections["default"]
     executor = ThreadPoolExecutor(1, thread_name_prefix="database")

@@ -21,6 +21,7 @@ RANKS = {
     "counters": 1,
     "threads": 1,
     "bus": 2,
+    "patience": 1,
     "devices": 3,
     "history": 4,
     "alerts": 5,

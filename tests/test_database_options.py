@@ -74,3 +74,19 @@ def test_who_is_stopped_with_a_lock_does_not_hold_up_others_for_ever(
             stopped.execute("SELECT 1")
         stopped.close()
         other.execute("DROP TABLE held")
+
+
+@pytest.mark.parametrize(
+    "options, interval",
+    [("", "5s"), ("?options=-c%20client_connection_check_interval%3D0", "0")],
+    ids=["unset", "a server that knows it not"],
+)
+def test_what_nobody_waits_for_ends_unless_the_url_says_otherwise(
+    postgres_url, tmp_path, options, interval
+):
+    with connect(f"{postgres_url}{options}", tmp_path) as connection:
+        found = connection.execute("SHOW client_connection_check_interval").fetchone()
+        words = connection.info.get_parameters()["options"]
+    assert found == (interval,)
+    # A server on Windows would not even hear the second word.
+    assert words.count("client_connection_check_interval") == 1

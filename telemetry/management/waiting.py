@@ -13,6 +13,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from hub_project.child_line import ChildLine, Cut
 
+from .. import conf, patience
 from . import setup
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,8 @@ def for_database(end: End) -> bool:
 
     Raises CommandError when it answers and lacks tables.
     """
+    # A server that is stopped takes connections as well, and never answers.
+    patience.begin(conf.value("STATEMENT_SECONDS"))
     has_said = False
     while True:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
@@ -33,7 +33,10 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 async def readyz(request: HttpRequest) -> JsonResponse:
     """200 `ready`, or 503 with the reasons in words."""
-    reasons = await on_database_thread(database_troubles)
+    try:
+        reasons = await on_database_thread(database_troubles)
+    except (DatabaseError, InterfaceError):
+        reasons = [_("The database does not answer.")]
     hub: Troubled | None = getattr(request, "scope", {}).get("telemetry.hub")
     if hub is None:
         reasons.append(_("The hub has not started in this process."))
@@ -45,15 +48,14 @@ async def readyz(request: HttpRequest) -> JsonResponse:
 
 
 def database_troubles() -> list[str]:
-    """Why the database cannot be used, in words; empty if it can. Blocks."""
-    connection = connections["default"]
-    try:
-        executor = MigrationExecutor(connection)
-        targets = executor.loader.graph.leaf_nodes()
-        if executor.migration_plan(targets):
-            return [_("The database is not migrated: run “manage.py migrate”.")]
-    except DatabaseError:
-        return [_("The database does not answer.")]
+    """What is wrong with the database, in words; empty: nothing. Blocks.
+
+    Raises DatabaseError and InterfaceError when it does not answer.
+    """
+    executor = MigrationExecutor(connections["default"])
+    targets = executor.loader.graph.leaf_nodes()
+    if executor.migration_plan(targets):
+        return [_("The database is not migrated: run “manage.py migrate”.")]
     return []
 
 

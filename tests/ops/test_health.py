@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 from django.test import AsyncClient, AsyncRequestFactory, Client
 
 from telemetry.ops import health
@@ -70,6 +70,15 @@ class TestReadyz:
             raise DatabaseError("secret host name")
 
         monkeypatch.setattr("telemetry.ops.health.MigrationExecutor", away)
+        status, answer = await readyz(StillHub())
+        assert status == 503
+        assert answer["reasons"] == ["The database does not answer."]
+
+    async def test_database_that_takes_no_connection_is_told(self, monkeypatch):
+        async def away(function: object) -> list[str]:
+            raise OperationalError("secret host name")
+
+        monkeypatch.setattr("telemetry.ops.health.on_database_thread", away)
         status, answer = await readyz(StillHub())
         assert status == 503
         assert answer["reasons"] == ["The database does not answer."]
