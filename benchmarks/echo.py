@@ -27,10 +27,11 @@ async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
             return
 
 
-async def nothing() -> None:
+async def nothing(until: float) -> None:
     """There is no hub to drain."""
 
 
 if __name__ == "__main__":
     config = server_config(echo, lifespan="off")
-    HubServer(config, nothing).run(sockets=[listen("127.0.0.1", int(sys.argv[1]))])
+    server = HubServer(config, nothing, drain_seconds=0.0)
+    server.run(sockets=[listen("127.0.0.1", int(sys.argv[1]))])

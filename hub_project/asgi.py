@@ -109,17 +109,20 @@ class HubApplication:
         if self.hub is not None:
             self.hub.is_leaving = True
 
-    async def drain(self) -> None:
-        """End all sockets with a word, finish commits and acknowledgements; once."""
+    async def drain(self, until: float | None = None) -> None:
+        """End all sockets with a word, finish commits and acknowledgements; once.
+
+        until: of the loop's time; a server that knows none gives the hub its own.
+        """
         if self.hub is None:
             return
         if self._draining is None:
-            self._draining = asyncio.ensure_future(self._drain(self.hub))
+            self._draining = asyncio.ensure_future(self._drain(self.hub, until))
         await asyncio.shield(self._draining)
 
-    async def _drain(self, hub: Hub) -> None:
+    async def _drain(self, hub: Hub, until: float | None) -> None:
         try:
-            await hub.drain()
+            await hub.drain(until)
         except Exception:
             # The edge of the process: it ends anyway, and what was acknowledged is
             # on disk.

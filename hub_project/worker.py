@@ -17,7 +17,7 @@ from typing import Protocol
 from uvicorn import Config
 
 from .child_line import ChildLine, Cut
-from .server import BACKLOG, HANDSHAKE_SECONDS, HubServer
+from .server import BACKLOG, HubServer
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Application(Protocol):
     """What this needs of `asgi.HubApplication`, which loads every room."""
 
     def announce_end(self) -> None: ...
-    def drain(self) -> Awaitable[None]: ...
+    def drain(self, until: float) -> Awaitable[None]: ...
 
 
 class WorkerServer(HubServer):
@@ -49,8 +49,16 @@ class WorkerServer(HubServer):
         line: ChildLine,
         path: Path,
         wait_seconds: float,
+        *,
+        drain_seconds: float,
+        is_process: bool = False,
     ) -> None:
-        super().__init__(config, application.drain)
+        super().__init__(
+            config,
+            application.drain,
+            drain_seconds=drain_seconds,
+            is_process=is_process,
+        )
         self._application = application
         self._line = line
         self._path = path
@@ -60,6 +68,10 @@ class WorkerServer(HubServer):
         # Of the socket at `path`, as long as it is this worker's.
         self._place: tuple[int, int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def most_seconds(self) -> float:
+        return self._wait_seconds + super().most_seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -111,15 +123,6 @@ class WorkerServer(HubServer):
         while loop.time() < until and not self.force_exit:
             await asyncio.sleep(0.05)
 
-    def _new_protocol(self) -> asyncio.Protocol:
-        """As uvicorn makes one for each connection of its own sockets."""
-        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config,
-            server_state=self.server_state,
-            app_state=self.lifespan.state,
-        )
-        return made
-
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -156,8 +159,7 @@ class WorkerServer(HubServer):
                 self._new_protocol,
                 connection,
                 ssl=self.config.ssl,
-                # The limits of a request begin after it.
-                ssl_handshake_timeout=HANDSHAKE_SECONDS if self.config.ssl else None,
+                ssl_handshake_timeout=self._handshake_seconds,
             )
         except OSError:
             # The peer is gone, or does not speak TLS, or says nothing.

@@ -121,16 +121,31 @@ class Hub:
             loop.create_task(self._load_tail(), name="tail"),
         ]
 
-    async def drain(self) -> None:
+    async def drain(self, until: float | None = None) -> None:
         """Send all devices away with their acknowledgements, and end in order.
 
-        In about DRAIN_SECONDS altogether, whatever the database does.
+        until: of the loop's time, when all of it is over, whatever hangs; otherwise in
+        DRAIN_SECONDS.
         """
         loop = asyncio.get_running_loop()
-        until = loop.time() + conf.value("DRAIN_SECONDS")
-        await self.door.drain(conf.value("DRAIN_SECONDS"))
-        await asyncio.to_thread(self.upkeep.stop, max(0.1, until - loop.time()))
-        is_drained = await self.pipeline.drain(max(0.1, until - loop.time()))
+        if until is None:
+            until = loop.time() + conf.value("DRAIN_SECONDS")
+        try:
+            await asyncio.wait_for(self._drain(until), until - loop.time())
+        except asyncio.TimeoutError:
+            logger.warning("the hub has not ended in order: there was no time left")
+
+    async def _drain(self, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        last_seconds = min(LAST_SECONDS, LAST_SHARE * (until - loop.time()))
+
+        def left() -> float:
+            """Until the last commits have to be through."""
+            return max(0.1, until - last_seconds - loop.time())
+
+        await self.door.drain(left())
+        await asyncio.to_thread(self.upkeep.stop, left())
+        is_drained = await self.pipeline.drain(left())
         if not is_drained:
             logger.error("stopped with readings that no commit took; none was acked")
         for task in self._tasks:
@@ -139,9 +154,10 @@ class Hub:
         await self.link_checks.dismiss()
         await self.feed.stop()
         await self.switchboard.stop()
-        left = max(LAST_SECONDS, until - loop.time())
         try:
-            await asyncio.wait_for(self._write_last(is_drained), left)
+            await asyncio.wait_for(
+                self._write_last(is_drained), max(0.0, until - loop.time())
+            )
         except asyncio.TimeoutError:
             logger.warning("the database does not answer: presence is not written")
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trustme
 
-from hub_project import child_line, memory, worker
+from hub_project import child_line, memory, server
 from hub_project.child_line import ChildLine, ParentLine
 from hub_project.server import server_config
 from hub_project.worker import WorkerServer
@@ -48,14 +48,14 @@ class Application:
     def announce_end(self) -> None:
         pass
 
-    async def drain(self) -> None:
+    async def drain(self, until: float) -> None:
         await self.may_drain.wait()
 
 
 class Parent:
     """The other end of a worker's line, and the worker in this process."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, drain_seconds: float = 60.0, **options: Any) -> None:
         self._ours, theirs = socket.socketpair()
         self.line = ParentLine(self._ours)
         self.application = Application()
@@ -64,7 +64,10 @@ class Parent:
         self._directory = Path(tempfile.mkdtemp(prefix="telemetry-run-"))
         path = self._directory / "worker-1.sock"
         child = ChildLine(theirs.detach())
-        self.worker = WorkerServer(config, self.application, child, path, 0.0)
+        self.worker = WorkerServer(
+            *(config, self.application, child, path, 0.0),
+            drain_seconds=drain_seconds,
+        )
         self._child = child
 
     async def hears(self, what: str) -> None:
@@ -136,14 +139,32 @@ async def test_all_that_was_given_before_it_left_is_served_and_no_more_is_taken(
         assert [answer[:13] for answer in answers] == [b"HTTP/1.1 204 "] * 8
 
 
+@pytest.fixture
+def certificate(tmp_path: Path) -> dict[str, Path]:
+    """uvicorn's options for a certificate of 127.0.0.1."""
+    made = trustme.CA().issue_cert("127.0.0.1")
+    made.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    made.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    return {"ssl_certfile": tmp_path / "cert.pem", "ssl_keyfile": tmp_path / "key.pem"}
+
+
 async def test_peer_that_begins_no_handshake_is_let_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    certificate: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "HANDSHAKE_SECONDS", 0.2)
-    certificate = trustme.CA().issue_cert("127.0.0.1")
-    certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
-    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
-    names = {"ssl_certfile": tmp_path / "cert.pem", "ssl_keyfile": tmp_path / "key.pem"}
-    async with serving(**names) as parent:
+    monkeypatch.setattr(server, "HANDSHAKE_SECONDS", 0.2)
+    async with serving(**certificate) as parent:
         with parent.give() as mute:
             assert await asyncio.to_thread(mute.recv, 1) == b""
+
+
+async def test_it_ends_although_the_hub_does_not_drain(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    parent = Parent(drain_seconds=0.1)
+    task = asyncio.create_task(parent.worker.serve(sockets=[]))
+    await parent.hears(child_line.READY)
+    parent.worker.should_exit = True
+    await asyncio.wait_for(task, 30)
+    assert not parent.application.may_drain.is_set()
+    assert "the hub did not drain in time" in caplog.messages
+    parent.close()

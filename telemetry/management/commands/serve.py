@@ -27,6 +27,7 @@ from django.utils.translation import gettext as _
 
 from hub_project import env, memory, server
 from hub_project.child_line import ChildLine
+from hub_project.socket_protocol import UNIX_CLIENT
 from hub_project.worker import WorkerServer
 
 from ... import conf
@@ -113,7 +114,7 @@ class Command(BaseCommand):
 
         application.has_jobs = False
         # Over its own unix socket there is only the proxy.
-        proxies = [*settings.HUB_TRUSTED_PROXIES, server.UNIX_CLIENT]
+        proxies = [*settings.HUB_TRUSTED_PROXIES, UNIX_CLIENT]
         trust = {"proxy_headers": True, "forwarded_allow_ips": proxies}
         config = server.server_config(application, **self._server_options(), **trust)
         WorkerServer(
@@ -122,6 +123,7 @@ class Command(BaseCommand):
             line,
             workers.socket_path(options["worker"]),
             conf.value("DRAIN_WAIT_SECONDS"),
+            **self._end(),
         ).run(sockets=[])
         waiting.no_longer()
 
@@ -141,7 +143,9 @@ class Command(BaseCommand):
             if fleet is not None:
                 fleet.start()
 
-        hub_server = server.HubServer(config, application.drain, on_started)
+        hub_server = server.HubServer(
+            config, application.drain, on_started, **self._end()
+        )
         try:
             hub_server.run(sockets=[listener])
         finally:
@@ -197,6 +201,9 @@ class Command(BaseCommand):
             options["ssl_certfile"] = settings.HUB_TLS_CERT
             options["ssl_keyfile"] = settings.HUB_TLS_KEY
         return options
+
+    def _end(self) -> dict[str, Any]:
+        return {"drain_seconds": conf.value("DRAIN_SECONDS"), "is_process": True}
 
     def _trust(self) -> dict[str, Any]:
         proxies = list(settings.HUB_TRUSTED_PROXIES)
