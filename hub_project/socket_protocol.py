@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from asyncio import Transport
+from asyncio import Task, Transport
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +15,8 @@ from websockets.http11 import Request
 
 from telemetry import counters
 from telemetry.bus.socket import ROUND_TRIPS
+
+from .inbox import Gate, Inbox
 
 # The client gives up after 10 s as well (websockets' own open_timeout).
 HANDSHAKE_SECONDS = 10.0
@@ -52,6 +54,11 @@ class PatientSocketProtocol(WebSocketsSansIOProtocol):
     # Who wants to know how long each ping took, in seconds.
     listeners: tuple[()] | list[Callable[[float], None]] = ()
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.queue = Inbox()  # type: ignore[assignment]
+        self.writable = Gate()  # type: ignore[assignment]
+
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.client = self.client or local_client(transport)
@@ -64,6 +71,9 @@ class PatientSocketProtocol(WebSocketsSansIOProtocol):
             extensions[ROUND_TRIPS] = self.listeners
 
     def start_keepalive(self) -> None:
+        """Also: the handshake is done, and 4 KiB that it said are not kept."""
+        self.request.headers.clear()
+        self.response.headers.clear()
         if self.ping_interval:
             first = min(FIRST_PING_SECONDS, self.ping_interval)
             self.ping_timer = self.loop.call_later(first, self.send_keepalive_ping)
@@ -163,8 +173,8 @@ class PatientSocketProtocol(WebSocketsSansIOProtocol):
         self.listeners = ()
         super().connection_lost(exc)
 
-    async def run_asgi(self) -> None:
-        await super().run_asgi()
+    def on_task_complete(self, task: Task[None]) -> None:
+        super().on_task_complete(task)
         self.loop.call_later(LAST_BYTES_SECONDS, self.transport.abort)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from bisect import insort
-from collections import deque
 from operator import itemgetter
 from typing import cast
 
@@ -36,10 +35,12 @@ from .session import AGAIN_AFTER_MS, SessionSocket
 class DeviceConsumer(SessionSocket):
     """A device's socket, from its key to its last acknowledgement."""
 
+    __slots__ = ("refusals", "unacked")
+
     async def opened(self) -> None:
-        self.unacked: deque[int] = deque()
-        # By `seq`, ascending.
-        self.refusals: deque[tuple[int, Refusals]] = deque()
+        # Both by `seq`, ascending, and at most a window long.
+        self.unacked: list[int] = []
+        self.refusals: list[tuple[int, Refusals]] = []
         await super().opened()
 
     async def on_frame(self, frame: Frame) -> None:
@@ -216,14 +217,14 @@ class DeviceConsumer(SessionSocket):
         self.acked = seq
         unacked = self.unacked
         while unacked and unacked[0] <= seq:
-            unacked.popleft()
+            del unacked[0]
         self.post(Ack(seq=seq) if not self.refusals else self._ack_with_refusals(seq))
 
     def _ack_with_refusals(self, seq: int) -> Ack:
         listed: list[Rejection] = []
         count = 0
         while self.refusals and self.refusals[0][0] <= seq:
-            refused = self.refusals.popleft()[1]
+            refused = self.refusals.pop(0)[1]
             listed.extend(refused.listed)
             count += refused.count
         if not count:

@@ -44,6 +44,12 @@ T = TypeVar("T")
 class SessionSocket(HubSocket):
     """The socket of one device, which shows its key and says `hello`."""
 
+    __slots__ = (
+        *("door", "limits", "device", "prefix", "ticket", "address", "coding"),
+        *("has_hello", "is_greeted", "is_at_the_door", "bucket", "session"),
+        *("offset_us", "acked", "submitted", "errors", "hints"),
+        *("ahead_us", "ahead_until", "heard_at", "deadline"),
+    )
     door: Door
     limits: Limits
 
@@ -81,6 +87,8 @@ class SessionSocket(HubSocket):
             self.bye(close_codes.NO_SUBPROTOCOL)
             return
         key = bearer_key(self.scope["headers"])
+        # The server's own list: nobody needs it any more, and it holds the key.
+        self.scope["headers"].clear()
         if key is not None:
             await self._authenticate(key)
 

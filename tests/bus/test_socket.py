@@ -262,3 +262,19 @@ async def test_a_flood_of_empty_frames_stays_with_the_peer_while_the_socket_is_h
     answers = [event["text"] for event in peer.events[1:]]
     assert answers == ["hold", *[text] * sent]
     peer.task.cancel()
+
+
+async def test_an_idle_socket_holds_neither_a_dict_nor_an_empty_queue():
+    class Silent(HubSocket):
+        __slots__ = ()
+
+    peer = Peer(Silent())
+    await peer.settle()
+    socket: Any = peer.consumer
+    assert vars(socket) == {}
+    for _ in range(3):
+        socket.post_frame("a")
+        await peer.settle()
+        assert (socket._outbox, socket._ahead) == ((), ())
+    assert peer.frames() == ["a"] * 3
+    await peer.end()

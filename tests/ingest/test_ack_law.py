@@ -327,3 +327,23 @@ def test_what_the_disk_refuses_is_listed_before_later_refusals():
         await law.end(socket)
 
     asyncio.run(run())
+
+
+def test_an_open_socket_forgets_its_key_and_holds_no_dict():
+    async def run() -> None:
+        law = Law(["good"])
+        await law.connect(0, 0)
+        await law.settle()
+        await law.send(0, 1)
+        await law.settle()
+        law.disk.commit(1)
+        await law.settle()
+        (consumer,) = law.door._sockets
+        assert isinstance(consumer, DeviceConsumer)
+        assert consumer.acked == 1
+        assert consumer.scope["headers"] == []
+        assert vars(consumer) == {}
+        assert (consumer.unacked, consumer.refusals) == ([], [])
+        await law.end(law.sockets[0])
+
+    asyncio.run(run())
