@@ -43,8 +43,9 @@ HUB_TRUSTED_PROXIES = env.read_trusted_proxies(os.environ)
 # --- Apps and middleware ------------------------------------------------------
 
 INSTALLED_APPS = [
-    "telemetry",  # First: its runserver is Daphne's with the hub's own limits.
-    "daphne",
+    # First: its runserver is Daphne's with the hub's own limits. Daphne itself is no
+    # app here: it would load Twisted, 30 MB, into every process.
+    "telemetry",
     "hub_project.apps.HubAdminConfig",  # django.contrib.admin and the storage page.
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -98,8 +99,8 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     # A file: the writer's thread would see another in-memory database.
     _database["TEST"] = {"NAME": str(HUB_DATA_DIR / "test.sqlite3")}
 else:
-    _given = _database.get("OPTIONS", {})
     _database["ENGINE"] = "telemetry.patience"
+    _given = _database.get("OPTIONS", {})
     _database["OPTIONS"] = database_options.postgresql(_given)
 # A request has a thread of its own under ASGI: its connection would stay behind.
 # The hub's own threads keep theirs (telemetry.threads, the writer).

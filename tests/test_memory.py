@@ -1,4 +1,4 @@
-"""hub_project.memory: what the server asks of the garbage collector and of malloc."""
+"""What a process takes: hub_project.memory, and what it loads."""
 
 from __future__ import annotations
 
@@ -49,3 +49,15 @@ def test_a_server_looks_for_garbage_seldom_and_gives_memory_back():
     # Cycles of later objects are still found.
     assert found["is_enabled"] and found["collected"] >= 1
     assert found["kept_mib"] < 20
+
+
+def test_a_process_that_serves_does_not_load_what_runserver_needs():
+    program = "import sys, hub_project.asgi; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "telemetry" in loaded
+    # Twisted and its companions are 30 MB; pyarrow and pandas are 60.
+    assert not loaded & {"daphne", "twisted", "autobahn", "OpenSSL"}
+    assert not loaded & {"pyarrow", "pandas", "matplotlib"}
