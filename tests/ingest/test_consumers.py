@@ -301,7 +301,12 @@ class TestSequence:
             device.data(2, values={"stamped": 1})
             device.socket.close()  # Nobody waits for the ack.
         device = device_hub.connect(known)
-        device.hello("s")
+        acked = device.hello("s")["acked"]
+        # Each of them may have come too late on a socket that was closed.
+        if acked < 1:
+            device.data(1, time=T, values={"n": 1})
+        if acked < 2:
+            device.data(2, values={"stamped": 1})
         device.data(3, time=T, values={"n": 3})
         device.acked(3)
         stored = device_hub.stored(known)
