@@ -134,12 +134,18 @@ class Server:
             command, check=True, capture_output=True, cwd=self.directory, **self.owner
         )
 
+    @property
+    def command(self) -> list[str]:
+        """Runs it."""
+        return [
+            *(str(self.programs / "postgres"), "-D", str(self.cluster)),
+            *("-p", str(self.port), "-h", "127.0.0.1", "-k", str(self.directory)),
+        ]
+
     def start(self) -> None:
-        command = [str(self.programs / "postgres"), "-D", str(self.cluster)]
-        command += ["-p", str(self.port), "-h", "127.0.0.1", "-k", str(self.directory)]
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.directory, **self.owner
+                self.command, stdout=log, stderr=log, cwd=self.directory, **self.owner
             )
         wait_until(lambda: _answers(self.url()), "PostgreSQL answers")
 

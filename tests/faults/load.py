@@ -106,6 +106,10 @@ class Load(Silent):
             device.is_connected and not device.outbox.window for device in self.devices
         )
 
+    def rows_of(self, slug: str) -> int:
+        """Readings in a batch of this device."""
+        return 1 if slug in self.clockless else self.rows
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Load]:
         """Send until the end of the context; then all that was sent is acked."""
@@ -158,8 +162,7 @@ class Load(Silent):
             pytest.fail(f"not all is acked, after {after or 'the load'}: {held}")
 
     async def _feed(self, device: Device) -> None:
-        is_timed = device.slug not in self.clockless
-        count = self.rows if is_timed else 1
+        count = self.rows_of(device.slug)
         while not self._stop.is_set():
             if not self._may_send.is_set():
                 self._waiting += 1
@@ -171,7 +174,7 @@ class Load(Silent):
                 for value in range(first, first + count)
             ]
             batch = batch_of([METRIC], rows)
-            if not is_timed:
+            if device.slug in self.clockless:
                 batch = Timeless(batch.base_ms, batch.columns, batch.rows)
             self.sent_values[device.slug] += count
             await device.send(batch)
@@ -183,6 +186,24 @@ class Load(Silent):
         until = self.acked_count + readings
         what = f"{readings} more acked{after and f' after {after}'}"
         await come_true(lambda: self.acked_count >= until, what)
+
+
+class Resumed(Load):
+    """The same devices after a cut: they go on from what the hub says it has."""
+
+    def __init__(self, url: str, keys: Mapping[str, str], before: Load) -> None:
+        super().__init__(url, keys, before.rows, clockless=before.clockless)
+        self._started_us = before._started_us
+        for device, old in zip(self.devices, before.devices, strict=True):
+            device.session = old.session
+
+    async def _feed(self, device: Device) -> None:
+        await device.welcomed()
+        has = device.outbox.acked * self.rows_of(device.slug)
+        self.sent_values[device.slug] = has
+        # Told by `welcome`: nothing of it is sent again.
+        self.acked_values[device.slug] = list(range(has))
+        await super()._feed(device)
 
 
 async def come_true(is_true: Callable[[], bool], what: str | Callable[[], str]) -> None:

@@ -1,45 +1,36 @@
-"""A disk as a power cut leaves it, rebuilt from the system calls of a process.
+"""A disk as a power cut leaves it, rebuilt from what processes did to it.
 
 A write counts as on disk when a sync of its file that began after it has ended, a
-new or removed name when its directory has been synced. What was written since may be
-there, or not, or in part: a cut picks. What SQLite shares in memory (-shm) is gone.
+new, changed or removed name when its directory has been synced. What was done since
+may be there, or not, or in part: a cut picks. See calls.py for what feeds it.
 """
 
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
-# What `strace` must be asked for: `strace -f -D -y -xx -s … -e trace=…`.
-CALLS = (
-    *("openat", "pwrite64", "write", "writev", "sendto", "sendmsg"),
-    *("fsync", "fdatasync", "ftruncate", "unlink"),
-)
-# Longer than a page of the database and than any frame to a device.
-SHOWN_BYTES = 70_000
 # Disks write whole sectors; a longer write may get through in part.
 SECTOR_BYTES = 512
 # What happens to that which was not synced, and how often.
 FATES = ("dropped", "half", "kept")
 
-_LINE = re.compile(r"(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\()(.*)")
-_PATH = re.compile(r"\d+<((?:\\x..)+)>")
-_TEXT = re.compile(r'"((?:\\x..)*)"')
-_OFFSET = re.compile(r", (\d+)(?: <unfinished|\) )")
-_WELCOME = re.compile(rb'"type":"welcome","device":"([^"]+)"')
-_ACK = re.compile(rb'"type":"ack","seq":(\d+)')
 
+@dataclass(slots=True)
+class Change:
+    """Bytes at an offset; without bytes: the file ends there.
 
-class Change(NamedTuple):
-    """Bytes at an offset; without bytes: the file ends there."""
+    ended: when the call returned. Only a sync that begins later covers it.
+    """
 
-    number: int
     offset: int
     written: bytes | None
+    ended: int | None = None
+
+    def is_before(self, moment: int) -> bool:
+        return self.ended is not None and self.ended < moment
 
 
 @dataclass(slots=True)
@@ -48,25 +39,17 @@ class File:
 
     synced: bytearray = field(default_factory=bytearray)
     pending: list[Change] = field(default_factory=list)
-    # Whether its name is on disk, and whether it should be.
-    is_named: bool = False
-    is_there: bool = True
 
-    def sync(self, before: int) -> None:
-        """All changes numbered below are on disk."""
+    def sync(self, began: int) -> None:
         for change in self.pending:
-            if change.number < before:
-                _apply(self.synced, change)
-        self.pending = [each for each in self.pending if each.number >= before]
+            if change.is_before(began):
+                _apply(self.synced, change.offset, change.written)
+        self.pending = [each for each in self.pending if not each.is_before(began)]
 
-    def after_cut(self, fate: str, rng: random.Random) -> bytes | None:
-        """What is found when the power is back; None: no such file."""
-        if self.is_named != self.is_there:
-            is_there = self.is_there if _survives(fate, rng) else self.is_named
-        else:
-            is_there = self.is_there
-        if not is_there:
-            return None
+    def found(self, fate: str, rng: random.Random) -> bytes | bytearray:
+        """Its content when the power is back."""
+        if not self.pending or fate == "dropped":
+            return self.synced
         found = bytearray(self.synced)
         for change in self.pending:
             if not _survives(fate, rng):
@@ -75,162 +58,118 @@ class File:
             if fate == "half" and written and rng.random() < 0.3:
                 sectors = rng.randint(0, len(written) // SECTOR_BYTES)
                 written = written[: sectors * SECTOR_BYTES]
-            _apply(found, change._replace(written=written))
-        return bytes(found)
+            _apply(found, change.offset, written)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """A call that gave names to files (None: took them away), in one directory."""
+
+    names: dict[str, File | None]
+    ended: int
+
+    @property
+    def directory(self) -> str:
+        return next(iter(self.names)).rpartition("/")[0]
 
 
 class Disk:
-    """The files of `directory`; feed it the lines of a trace in order.
+    """A directory with all that is below it. Paths are relative to it.
 
-    before: what was in it when the trace began, all of it on disk.
+    before: what was in it when the calls began, all of it on disk.
+    is_left_out: paths that no cut leaves anything of.
     """
 
-    def __init__(self, directory: Path, before: Path) -> None:
-        self._directory = directory
-        self.files: dict[str, File] = {}
-        for path in before.iterdir():
-            if not path.name.endswith("-shm"):
-                content = bytearray(path.read_bytes())
-                self.files[path.name] = File(content, is_named=True)
-        # How far each device was told that its batches are on disk, by slug.
-        self.acked: dict[str, int] = {}
-        # Writes to the database's own file: there are checkpoints.
-        self.checkpointed = 0
-        self._number = 0
-        self._devices: dict[str, str] = {}
-        # What threads wait for: (call, path, first number that it does not cover).
-        self._syncing: dict[str, tuple[str, int]] = {}
+    def __init__(self, before: Path, is_left_out: Callable[[str], bool]) -> None:
+        self.is_left_out = is_left_out
+        self.directories: set[str] = set()
+        # As processes see them, and as they are on disk.
+        self.names: dict[str, File] = {}
+        self._on_disk: dict[str, File] = {}
+        self._pending: list[Naming] = []
+        self._now = 0
+        for path in before.rglob("*"):
+            name = str(path.relative_to(before))
+            if path.is_dir():
+                self.directories.add(name)
+            elif not is_left_out(name):
+                self.names[name] = File(bytearray(path.read_bytes()))
+        self._on_disk.update(self.names)
 
-    def play(self, line: str) -> str | None:
-        """Do what a line of the trace says; returns the kind of a step that counts.
+    def tick(self) -> int:
+        """A new moment, later than all before."""
+        self._now += 1
+        return self._now
 
-        “write”, “sync” and “ack”; None for a line that changes nothing on the disk.
-        """
-        found = _LINE.match(line)
-        if found is None:
-            return None
-        thread, resumed, call, rest = found.groups()
-        if resumed:
-            return self._end_sync(thread) if resumed.endswith("sync") else None
-        if call.endswith("sync"):
-            return self._begin_sync(thread, rest)
-        if call in ("pwrite64", "ftruncate"):
-            return self._change(call, rest)
-        if call == "openat":
-            return self._open(rest)
-        if call == "unlink":
-            return self._unlink(rest)
-        return self._send(rest)
+    def write(self, name: str, offset: int, written: bytes | None) -> Change:
+        """Bytes that are being written; the caller says when that has `ended`."""
+        change = Change(offset, written)
+        self.names[name].pending.append(change)
+        return change
+
+    def create(self, name: str) -> None:
+        """Nothing if it is there."""
+        if name not in self.names:
+            self._name({name: File()})
+
+    def link(self, old: str, new: str) -> None:
+        self._name({new: self.names[old]})
+
+    def rename(self, old: str, new: str) -> None:
+        self._name({old: None, new: self.names[old]})
+
+    def unlink(self, name: str) -> None:
+        self._name({name: None})
+
+    def sync(self, name: str, began: int) -> None:
+        """A sync of a file or a directory, begun at `began`, has ended."""
+        if name in self.names:
+            self.names[name].sync(began)
+            return
+        rest = []
+        for naming in self._pending:
+            if naming.directory == name and naming.ended < began:
+                _rename(self._on_disk, naming)
+            else:
+                rest.append(naming)
+        self._pending = rest
 
     def cut(self, fate: str, rng: random.Random, into: Path) -> None:
         """Write the files as they are found after the power was cut here."""
+        names = dict(self._on_disk)
+        for naming in self._pending:
+            if _survives(fate, rng):
+                _rename(names, naming)
         into.mkdir(parents=True)
-        for name, file in self.files.items():
-            content = file.after_cut(fate, rng)
-            if content is not None:
-                (into / name).write_bytes(content)
+        for directory in sorted(self.directories):
+            (into / directory).mkdir(exist_ok=True)
+        for name, file in names.items():
+            (into / name).write_bytes(file.found(fate, rng))
 
-    # --- calls --------------------------------------------------------------------
-
-    def _begin_sync(self, thread: str, rest: str) -> str | None:
-        self._syncing[thread] = (_path(rest), self._number)
-        return None if "<unfinished" in rest else self._end_sync(thread)
-
-    def _end_sync(self, thread: str) -> str | None:
-        path, before = self._syncing.pop(thread)
-        if path == str(self._directory):
-            # No name changes while a directory is synced: SQLite's lock is held.
-            for file in self.files.values():
-                file.is_named = file.is_there
-            return "sync"
-        name = self._name(path)
-        if name is None:
-            return None
-        self.files[name].sync(before)
-        return "sync"
-
-    def _change(self, call: str, rest: str) -> str | None:
-        name = self._name(_path(rest))
-        if name is None:
-            return None
-        offset = _OFFSET.search(rest)
-        assert offset is not None, rest[-80:]
-        written = _written(rest) if call == "pwrite64" else None
-        self._number += 1
-        change = Change(self._number, int(offset[1]), written)
-        self.files[name].pending.append(change)
-        # A sync that began with this number does not cover it.
-        self._number += 1
-        self.checkpointed += name.endswith(".sqlite3")
-        return "write"
-
-    def _open(self, rest: str) -> str | None:
-        if "O_CREAT" not in rest or "= -1" in rest:
-            return None
-        name = self._name(_written(rest).decode(), is_new=True)
-        if name is None:
-            return None
-        file = self.files.setdefault(name, File())
-        if not file.is_there:
-            # A new file under a name whose removal was not synced: keep the old
-            # content, which is what a cut might find.
-            file.is_there = True
-        return "write"
-
-    def _unlink(self, rest: str) -> str | None:
-        name = self._name(_written(rest).decode())
-        if name is None:
-            return None
-        self.files[name].is_there = False
-        return "write"
-
-    def _send(self, rest: str) -> str | None:
-        socket = rest.split(",", 1)[0]
-        sent = b"".join(_pieces(rest))
-        welcome = _WELCOME.search(sent)
-        if welcome is not None:
-            self._devices[socket] = welcome[1].decode()
-        acks = _ACK.findall(sent)
-        if not acks:
-            return None
-        self.acked[self._devices[socket]] = int(acks[-1])
-        return "ack"
-
-    def _name(self, path: str, is_new: bool = False) -> str | None:
-        """The file's name if it is one of these."""
-        parent, _, name = path.removesuffix(" (deleted)").rpartition("/")
-        if parent != str(self._directory) or name.endswith("-shm"):
-            return None
-        return name if is_new or name in self.files else None
+    def _name(self, names: dict[str, File | None]) -> None:
+        naming = Naming(names, self.tick())
+        _rename(self.names, naming)
+        self._pending.append(naming)
 
 
-def _apply(content: bytearray, change: Change) -> None:
-    end = change.offset + len(change.written or b"")
-    if change.written is None:
+def _rename(names: dict[str, File], naming: Naming) -> None:
+    for name, file in naming.names.items():
+        if file is None:
+            names.pop(name, None)
+        else:
+            names[name] = file
+
+
+def _apply(content: bytearray, offset: int, written: bytes | None) -> None:
+    end = offset + len(written or b"")
+    if written is None:
         del content[end:]
     if len(content) < end:
         content.extend(bytes(end - len(content)))
-    if change.written is not None:
-        content[change.offset : end] = change.written
+    if written is not None:
+        content[offset:end] = written
 
 
 def _survives(fate: str, rng: random.Random) -> bool:
     return fate == "kept" or (fate == "half" and rng.random() < 0.5)
-
-
-def _path(rest: str) -> str:
-    found = _PATH.match(rest)
-    return "" if found is None else _bytes(found[1]).decode()
-
-
-def _written(rest: str) -> bytes:
-    return next(_pieces(rest), b"")
-
-
-def _pieces(rest: str) -> Iterator[bytes]:
-    for found in _TEXT.finditer(rest):
-        yield _bytes(found[1])
-
-
-def _bytes(escaped: str) -> bytes:
-    return bytes.fromhex(escaped.replace("\\x", ""))

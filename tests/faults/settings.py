@@ -40,6 +40,16 @@ def _limit_pages(connection: Any, **kwargs: Any) -> None:
 
 connection_created.connect(_limit_pages, dispatch_uid="faults")
 
+
+def _sync_late(connection: Any, **kwargs: Any) -> None:
+    """PostgreSQL says that it has committed before it is on disk."""
+    if _fault("late_sync") is not None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = off")
+
+
+connection_created.connect(_sync_late, dispatch_uid="late_sync")
+
 _right_disk_usage = shutil.disk_usage
 
 

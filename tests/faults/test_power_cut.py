@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from telemetry.fleet.device import Device
-from tests.processes import ROOT, HubProcess, environment, missing, wait_until
+from tests.processes import HubProcess
 
-from .load import Load, assert_each_stored_once, enrol, stored_values
-from .power import CALLS, FATES, SHOWN_BYTES, Disk
+from .calls import Replay
+from .load import Load, Resumed, assert_each_stored_once, enrol, stored_values
+from .power import FATES, Disk
 from .switches import Faults
+from .traced import TracedHub
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -34,64 +31,6 @@ STARTS = 5
 ROWS = 50
 # Enough for checkpoints of a thousand pages.
 READINGS = 100_000
-
-
-class TracedHub(HubProcess):
-    """A hub whose system calls are written down."""
-
-    trace: Path
-
-    def start(self) -> HubProcess:
-        strace = shutil.which("strace")
-        if strace is None:
-            missing("strace")
-        # -D: the hub is our child, the tracer is not.
-        tracer = [str(strace), "-D", "-f", "-y", "-xx", "-s", str(SHOWN_BYTES)]
-        tracer += ["-o", str(self.trace), "-e", f"trace={','.join(CALLS)}"]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*tracer, sys.executable, "manage.py", *self.command],
-                cwd=ROOT,
-                env=environment(self.data_dir, **self.variables),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        wait_until(self._is_up, "the traced hub is up")
-        if self.process.poll() is not None:
-            pytest.fail(f"the hub ended with {self.process.returncode}: {self.output}")
-        return self
-
-    def lines(self) -> Iterator[str]:
-        """All that it did, once it has ended."""
-        ended = re.compile(rb"%d +\+\+\+ exited with" % self.pid)
-
-        def is_written() -> bool:
-            with self.trace.open("rb") as file:
-                file.seek(max(0, self.trace.stat().st_size - 200))
-                return ended.search(file.read()) is not None
-
-        wait_until(is_written, "the tracer has written all")
-        with self.trace.open(errors="replace") as file:
-            yield from file
-
-
-class Resumed(Load):
-    """The same devices after a cut: they go on from what the hub says it has."""
-
-    def __init__(self, url: str, keys: dict[str, str], before: Load) -> None:
-        super().__init__(url, keys, before.rows)
-        self._started_us = before._started_us
-        for device, old in zip(self.devices, before.devices, strict=True):
-            device.session = old.session
-
-    async def _feed(self, device: Device) -> None:
-        await device.welcomed()
-        has = device.outbox.acked * self.rows
-        self.sent_values[device.slug] = has
-        # Told by `welcome`: nothing of it is sent again.
-        self.acked_values[device.slug] = list(range(has))
-        await super()._feed(device)
 
 
 async def live_traced(hub: TracedHub, keys: dict[str, str]) -> Load:
@@ -105,15 +44,10 @@ async def live_traced(hub: TracedHub, keys: dict[str, str]) -> Load:
     return load
 
 
-def steps_of(hub: TracedHub, before: Path) -> tuple[list[tuple[int, str]], Disk]:
-    """Line number and kind of each step that counts, and the disk at the end."""
-    disk = Disk(hub.data_dir, before)
-    steps = [
-        (number, kind)
-        for number, line in enumerate(hub.lines())
-        if (kind := disk.play(line)) is not None
-    ]
-    return steps, disk
+def replay_on(hub: TracedHub, before: Path) -> Replay:
+    """From the moment when the trace began. What SQLite shares in memory is gone."""
+    disk = Disk(before, lambda name: name.endswith("-shm"))
+    return Replay(disk, hub.data_dir)
 
 
 def assert_survived(data_dir: Path, acked: dict[str, int], load: Load, cut: str):
@@ -168,12 +102,19 @@ async def test_a_hundred_power_cuts_lose_nothing_that_was_acked(
         load = await live_traced(traced, keys)
     finally:
         traced.end()
-    steps, at_end = await asyncio.to_thread(steps_of, traced, before)
+    whole = replay_on(traced, before)
+    steps = [
+        (number, kind)
+        for number, line in enumerate(traced.lines())
+        if (kind := whole.play(line)) is not None
+    ]
     kinds = Counter(kind for _, kind in steps)
-    assert at_end.checkpointed, kinds
+    # Writes to the database's own file: there are checkpoints.
+    checkpointed = whole.writes["hub.sqlite3"]
+    assert checkpointed, kinds
     # What devices were told is what the trace says they were told.
     told = {device.slug: device.outbox.acked for device in load.devices}
-    assert at_end.acked == told
+    assert whole.acked == told
     rng = random.Random(SEED)
     # Right after an ack is where a lie would show.
     acks = [number for number, kind in steps if kind == "ack"]
@@ -181,27 +122,27 @@ async def test_a_hundred_power_cuts_lose_nothing_that_was_acked(
     chosen += rng.sample([number for number, _ in steps], CUTS - len(chosen))
     cuts = sorted(chosen)
     starts = set(cuts[:: CUTS // STARTS])
-    disk, next_cut, promised = Disk(traced.data_dir, before), 0, 0
+    replay, next_cut, promised = replay_on(traced, before), 0, 0
     for number, line in enumerate(traced.lines()):
-        disk.play(line)
+        replay.play(line)
         while next_cut < CUTS and cuts[next_cut] == number:
             fate = FATES[next_cut % len(FATES)]
             name = f"cut {next_cut} at line {number}, {fate}, seed {SEED}"
             found = tmp_path / f"cut-{next_cut}"
-            disk.cut(fate, rng, found)
+            replay.disk.cut(fate, rng, found)
             if number in starts:
                 starts.discard(number)
                 after = tmp_path / f"start-{next_cut}"
                 shutil.copytree(found, after)
                 await goes_on(after, traced, load, keys)
-            assert_survived(found, disk.acked, load, name)
-            promised += sum(disk.acked.values()) * ROWS
+            assert_survived(found, replay.acked, load, name)
+            promised += sum(replay.acked.values()) * ROWS
             shutil.rmtree(found)
             next_cut += 1
     assert next_cut == CUTS
     assert not starts
     print(
         f"\n{CUTS} power cuts among {kinds['write']} writes, {kinds['sync']} syncs and "
-        f"{kinds['ack']} acks ({at_end.checkpointed} writes of checkpoints): "
+        f"{kinds['ack']} acks ({checkpointed} writes of checkpoints): "
         f"{promised} readings promised, 0 lost, 0 doubled, 0 corrupt"
     )
