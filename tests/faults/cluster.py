@@ -147,13 +147,18 @@ class Cluster:
 
     def sign_in(self) -> str:
         """The Cookie header of somebody who may see all."""
-        lines = self.hub.manage("shell", "-v", "0", "-c", SIGN_IN).splitlines()
-        line = next(line for line in lines if line.startswith("cookie "))
-        return line.split(" ", 1)[1]
+        return signed_in(self.hub)
 
     async def stored(self) -> dict[str, list[int]]:
         """What the database holds of each device."""
         return await asyncio.to_thread(stored_on, self.database_url)
+
+
+def signed_in(hub: HubProcess) -> str:
+    """The Cookie header of somebody who may see all of a hub."""
+    lines = hub.manage("shell", "-v", "0", "-c", SIGN_IN).splitlines()
+    line = next(line for line in lines if line.startswith("cookie "))
+    return line.split(" ", 1)[1]
 
 
 @contextlib.asynccontextmanager
