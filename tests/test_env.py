@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 import subprocess
@@ -204,6 +205,16 @@ class TestSecretKey:
         assert env.read_secret_key({}, data_dir) == key
         mode = stat.S_IMODE((data_dir / "secret_key").stat().st_mode)
         assert mode == 0o600
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root looks in for others")
+    def test_key_that_root_makes_is_that_of_the_owner_of_the_directory(self, tmp_path):
+        try:
+            os.chown(tmp_path, 10001, 10002)
+        except OSError as error:
+            pytest.skip(f"root of this machine has no other users: {error}")
+        env.read_secret_key({}, tmp_path)
+        made = (tmp_path / "secret_key").stat()
+        assert (made.st_uid, made.st_gid) == (10001, 10002)
 
     def test_processes_that_start_at_once_agree(self, tmp_path):
         program = (

@@ -21,6 +21,7 @@ from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.files.storage import Storage, storages
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, InterfaceError, connections
+from django.db.backends.sqlite3.base import DatabaseWrapper as SqliteConnection
 from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
@@ -47,7 +48,8 @@ def needs_migration() -> bool:
 def check_is_migrated() -> None:
     """For a command that needs the tables and makes none. Raises CommandError."""
     try:
-        is_ready = not needs_migration()
+        # Looking would make the file, and root's would be closed to the hub.
+        is_ready = not _lacks_file() and not needs_migration()
     except (DatabaseError, InterfaceError, MigrationSchemaMissing) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise CommandError(
@@ -58,11 +60,20 @@ def check_is_migrated() -> None:
     if not is_ready:
         raise CommandError(
             _(
-                "the database lacks its tables, or some of them: run “make run”, or "
-                "“manage.py migrate”, first"
-            ),
+                "the database lacks its tables, or some of them (%(got)s): run “make "
+                "run”, or “manage.py migrate”, first, or name the hub's own in "
+                "HUB_DATA_DIR or DATABASE_URL"
+            )
+            % {"got": connections["default"].settings_dict["NAME"]},
             returncode=2,
         )
+
+
+def _lacks_file() -> bool:
+    connection = connections["default"]
+    if not isinstance(connection, SqliteConnection) or connection.is_in_memory_db():
+        return False
+    return not Path(connection.settings_dict["NAME"]).exists()
 
 
 def needs_static_files() -> bool:

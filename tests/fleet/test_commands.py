@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import bokeh_sampledata
@@ -20,11 +19,9 @@ SAMPLES = Path(bokeh_sampledata.__file__).parent / "_data"
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+def hub(shared_hub: HubProcess) -> HubProcess:
     """One real hub for the module: its start is most of the time here."""
-    process = HubProcess(tmp_path_factory.mktemp("hub") / "var").start()
-    yield process
-    process.end()
+    return shared_hub
 
 
 def run(hub: HubProcess, *arguments: str, **variables: str):
@@ -142,6 +139,10 @@ class TestArguments:
     def test_chaos_needs_this_hub_s_database(self) -> None:
         with pytest.raises(CommandError, match="without --keys"):
             call_command("simulate", "--chaos", "--keys", "keys.txt")
+
+    def test_an_authority_that_cannot_be_read_is_not_an_unreachable_hub(self) -> None:
+        with pytest.raises(CommandError, match="--ca: expected a readable PEM file"):
+            call_command("simulate", "--ca", "no-such.pem")
 
     def test_columns_are_chosen_and_named(self) -> None:
         assert columns("a, b c = speed") == {"a": "", "b c": "speed"}

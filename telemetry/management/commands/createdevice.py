@@ -15,6 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 from telemetry.devices import credentials
 from telemetry.devices.models import Device, DeviceGroup
 from telemetry.devices.slugs import group_slug_for, slugs_for
+from telemetry.management import setup
 
 
 class Command(BaseCommand):
@@ -36,6 +37,7 @@ class Command(BaseCommand):
 
     @sensitive_variables("keys")
     def handle(self, *, names: list[str], groups: list[str], **options: Any) -> None:
+        setup.check_is_migrated()
         with transaction.atomic():
             doubles = self._doubles(names)
             joined = [self._group(text) for text in groups]

@@ -17,6 +17,7 @@ from telemetry.devices import tokens
 from telemetry.devices.access import visible_groups
 from telemetry.devices.access_token import AccessToken, TokenKind
 from telemetry.devices.models import DeviceGroup
+from telemetry.management import setup
 
 
 class Command(BaseCommand):
@@ -62,6 +63,7 @@ class Command(BaseCommand):
         days: int | None,
         **options: Any,
     ) -> None:
+        setup.check_is_migrated()
         _check_name(name)
         user = _user(username)
         groups = [_group(user, slug) for slug in dict.fromkeys(slugs)]

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import resource
 import signal
 import socket
@@ -225,14 +226,17 @@ class Command(BaseCommand):
             say("")
             say(_("Your first account (shown only now; write it down):"))
             say(f"    {_('user')}: {setup.ADMIN_NAME}   {_('password')}: {password}")
-        say("")
-        if fleet is not None:
-            say(_("A simulated fleet is connecting. Log in and watch it move:"))
-            say(f"    {url}{fleet.page}")
-        else:
-            self._next_steps(url)
-        say("")
-        say(_("Stop the hub with Ctrl+C."))
+        # Under systemd nobody is at a terminal, and a command typed in the program's
+        # directory would lack this hub's environment.
+        if os.environ.get("SYSTEMD_EXEC_PID") != str(os.getpid()):
+            say("")
+            if fleet is not None:
+                say(_("A simulated fleet is connecting. Log in and watch it move:"))
+                say(f"    {url}{fleet.page}")
+            else:
+                self._next_steps(url)
+            say("")
+            say(_("Stop the hub with Ctrl+C."))
         self.stdout.flush()
 
     def _next_steps(self, url: str) -> None:

@@ -26,7 +26,7 @@ from ...fleet.report import Report
 from ...fleet.simulation import Habits, Machine
 from ...fleet.verify import Verdict, verify
 from ...protocol import clock, close_codes, names
-from .. import progress
+from .. import progress, setup
 
 TAG = "simulated"
 # One fault somewhere in the fleet about this often, for each device.
@@ -100,6 +100,11 @@ class Command(BaseCommand):
                 _("--group: expected a slug such as hall-2, got “%(got)s”")
                 % {"got": options["group"][:80]}
             )
+        if options["ca"] and not os.access(options["ca"], os.R_OK):
+            raise CommandError(
+                _("--ca: expected a readable PEM file, got “%(got)s”")
+                % {"got": options["ca"][:200]}
+            )
 
     # --- who takes part -----------------------------------------------------------
 
@@ -114,6 +119,7 @@ class Command(BaseCommand):
             chosen = list(keys.items())[: options["devices"]]
             yield [Account(url, slug, key, options["ca"]) for slug, key in chosen]
             return
+        setup.check_is_migrated()
         if options["demo"]:
             wanted, tag = [role.wanted for role in demo.ROLES], demo.TAG
         else:
