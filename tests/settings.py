@@ -32,5 +32,8 @@ STORAGES["staticfiles"] = {  # noqa: F405
     # Hashed names need a collected directory; tests of serve make one.
     "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
 }
-SERVESTATIC_AUTOREFRESH = True
-SERVESTATIC_USE_FINDERS = True
+# Nothing here fetches one: real hubs serve them. To look for all of them takes the
+# middleware of every client that a test makes a fifth of a second.
+SERVESTATIC_AUTOREFRESH = False
+SERVESTATIC_USE_FINDERS = False
+SERVESTATIC_USE_STATIC_ROOT = False
