@@ -19,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 
 from telemetry import conf, threads
 
+from .once import made_once
 from .processes import (
     START_SECONDS,
     HubProcess,
@@ -63,11 +64,13 @@ def fresh_settings() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def set_up_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory as `serve --setup` leaves it, made once: copy it, then start."""
-    data_dir = tmp_path_factory.mktemp("set-up") / "var"
-    program = "from telemetry.management.setup import set_up; set_up()"
-    done = manage(data_dir, "shell", "--no-imports", "-c", program)
-    assert done.returncode == 0, done.stderr
-    return data_dir
+
+    def make(folder: Path) -> None:
+        program = "from telemetry.management.setup import set_up; set_up()"
+        done = manage(folder / "var", "shell", "--no-imports", "-c", program)
+        assert done.returncode == 0, done.stderr
+
+    return made_once(tmp_path_factory, "set-up", make) / "var"
 
 
 @pytest.fixture

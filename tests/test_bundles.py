@@ -6,6 +6,8 @@ import gzip
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import zopfli.gzip  # type: ignore[import-untyped]
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 
 from hub_project import bundles
 
@@ -79,14 +82,13 @@ def test_without_the_program_it_is_said_what_to_do(tmp_path: Path):
         bundles.bundle(SOURCES, ["app.js"], tmp_path, tmp_path)
 
 
-@pytest.fixture
-def static_root(settings, tmp_path: Path) -> Path:
-    settings.STATIC_ROOT = tmp_path / "static"
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "hub_project.storage.HubStaticFilesStorage"},
-    }
-    return Path(settings.STATIC_ROOT)
+@contextmanager
+def collecting(folder: Path) -> Iterator[None]:
+    """Static files go there, as the hub stores them."""
+    backend = "hub_project.storage.HubStaticFilesStorage"
+    storages = {**settings.STORAGES, "staticfiles": {"BACKEND": backend}}
+    with override_settings(STATIC_ROOT=folder, STORAGES=storages):
+        yield
 
 
 def collect() -> None:
@@ -96,16 +98,31 @@ def collect() -> None:
     )
 
 
+def manifest_in(folder: Path) -> dict[str, str]:
+    paths: dict[str, str] = json.loads((folder / "staticfiles.json").read_text())[
+        "paths"
+    ]
+    return paths
+
+
+@pytest.fixture(scope="module")
+def static_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that was collected into once."""
+    folder = tmp_path_factory.mktemp("collected") / "static"
+    with collecting(folder):
+        collect()
+    return folder
+
+
 def test_collected_twice_it_is_the_same(static_root: Path):
-    collect()
-    manifest = json.loads((static_root / "staticfiles.json").read_text())["paths"]
+    manifest = manifest_in(static_root)
     scripts = {name for name in manifest if name.startswith(bundles.FOLDER)}
     assert f"{bundles.FOLDER}app.js" in scripts
     # A module that no template names comes inside of others alone.
     assert f"{bundles.FOLDER}dom.js" not in scripts
-    collect()
-    again = json.loads((static_root / "staticfiles.json").read_text())["paths"]
-    assert again == manifest
+    with collecting(static_root):
+        collect()
+    assert manifest_in(static_root) == manifest
     # Compressed once, when they are collected.
     script = static_root / manifest[f"{bundles.FOLDER}app.js"]
     squeezed = Path(f"{script}.gz").read_bytes()
@@ -114,9 +131,8 @@ def test_collected_twice_it_is_the_same(static_root: Path):
 
 
 def test_of_the_chart_library_only_what_is_used_is_collected(static_root, library):
-    collect()
-    manifest = json.loads((static_root / "staticfiles.json").read_text())["paths"]
-    assert (static_root / manifest[bundles.LIBRARY]).read_bytes() == library
+    collected = static_root / manifest_in(static_root)[bundles.LIBRARY]
+    assert collected.read_bytes() == library
     # Its licence wants to be named.
     assert b"MIT" in library[:100]
     whole = Path(str(finders.find(bundles.LIBRARY))).read_bytes()
@@ -146,12 +162,12 @@ def test_without_node_it_is_said_what_to_do(tmp_path: Path, monkeypatch):
         bundles.bundle(SOURCES, ["theme.js"], tmp_path, PACKAGES)
 
 
-def test_a_fault_ends_the_command_with_a_sentence(static_root: Path, monkeypatch):
+def test_a_fault_ends_the_command_with_a_sentence(tmp_path: Path, monkeypatch):
     def refuse(*_arguments: object) -> list[str]:
         raise bundles.CannotBundle("esbuild refuses a script: because")
 
     monkeypatch.setattr(bundles, "bundle", refuse)
-    with pytest.raises(CommandError, match="because"):
+    with collecting(tmp_path), pytest.raises(CommandError, match="because"):
         collect()
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from telemetry.ingest import committing, pipeline
+from tests.once import made_once
 from tests.processes import HubProcess, manage
 
 from .wire import Device, Stored, in_database, stored
@@ -89,12 +90,17 @@ def prepared(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, list[Known]]:
     """A data directory with a database full of devices, to be copied."""
-    data_dir = tmp_path_factory.mktemp("devices") / "var"
-    names = [f"unit {number}" for number in range(DEVICES)]
-    for arguments in (["migrate"], ["createdevice", *names, "--group", "all"]):
-        done = manage(data_dir, *arguments)
-        assert done.returncode == 0, done.stderr
-    return data_dir, [Known(*line.split("\t")) for line in done.stdout.splitlines()]
+
+    def make(folder: Path) -> None:
+        names = [f"unit {number}" for number in range(DEVICES)]
+        for arguments in (["migrate"], ["createdevice", *names, "--group", "all"]):
+            done = manage(folder / "var", *arguments)
+            assert done.returncode == 0, done.stderr
+        (folder / "keys").write_text(done.stdout)
+
+    folder = made_once(tmp_path_factory, "devices", make)
+    lines = (folder / "keys").read_text().splitlines()
+    return folder / "var", [Known(*line.split("\t")) for line in lines]
 
 
 def run_hub(
