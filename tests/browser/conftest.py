@@ -6,7 +6,6 @@ the async tests do not mix, and nothing here touches the ORM.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import time
@@ -21,11 +20,23 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
+from tests.once import made_once
 from tests.processes import HubProcess, manage, missing
 
 from . import tour
 
 PASSWORD = "of-the-browser-tests"
+# Sessions as a log-in makes them, for that takes a second; how one signs in by the
+# form is test_pages.py's.
+PEOPLE = f"""
+from django.contrib.auth.models import User
+from django.test import Client
+ada = User.objects.create_superuser("ada", "a@b.example", {PASSWORD!r})
+for _ in range(100):
+    client = Client()
+    client.force_login(ada)
+    print(client.session.session_key)
+"""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -53,13 +64,22 @@ class Hub:
     process: HubProcess
     keys: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Sessions of "ada" that nobody uses yet.
+        self.sessions = iter(
+            (self.process.data_dir / "sessions").read_text("utf-8").split()
+        )
+
     @property
     def url(self) -> str:
         return self.process.url
 
     def add_devices(self, group: str, *names: str) -> list[str]:
-        lines = self.process.manage("createdevice", *names, "--group", group)
-        pairs = [line.split("\t") for line in lines.splitlines() if "\t" in line]
+        return self.know(self.process.manage("createdevice", *names, "--group", group))
+
+    def know(self, said: str) -> list[str]:
+        """The slugs of what `createdevice` said that it made."""
+        pairs = [line.split("\t") for line in said.splitlines() if "\t" in line]
         self.keys.update((slug, key) for slug, key in pairs)
         return [slug for slug, _key in pairs]
 
@@ -78,43 +98,57 @@ class Hub:
 
 
 @pytest.fixture(scope="session")
-def set_up_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A data directory with a database, static files and the admin "ada".
+def set_up_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with a database, static files and the admin "ada"."""
 
-    One for all workers: the others wait for the first.
-    """
-    shared = tmp_path_factory.getbasetemp()
-    shared = shared if worker_id == "master" else shared.parent
-    data_dir = shared / "hub" / "var"
-    with (shared / "hub.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not data_dir.is_dir():
-            _set_up(shared / "making")
-            (shared / "making").rename(data_dir.parent)
-    return data_dir
+    def make(folder: Path) -> None:
+        data_dir = folder / "var"
+        run(data_dir, "migrate", "-v0")
+        run(data_dir, "collectstatic", "--noinput", "-v0")
+        sessions = run(data_dir, "shell", "--no-imports", "-v0", "-c", PEOPLE)
+        (data_dir / "sessions").write_text(sessions, "utf-8")
+
+    return made_once(tmp_path_factory, "hub", make) / "var"
 
 
-def _set_up(folder: Path) -> None:
-    data_dir = folder / "var"
-    shutil.rmtree(folder, ignore_errors=True)
-    data_dir.mkdir(parents=True)
-    for command in (
-        ("migrate", "-v0"),
-        ("collectstatic", "--noinput", "-v0"),
-        ("createsuperuser", "--noinput", "--username", "ada", "--email", "a@b.example"),
-    ):
-        done = manage(data_dir, *command, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
-        assert done.returncode == 0, done.stdout + done.stderr
+@pytest.fixture(scope="session")
+def set_up_with_boiler(
+    set_up_once: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The same with a device "boiler" in the group "plant"."""
+
+    def make(folder: Path) -> None:
+        data_dir = folder / "var"
+        shutil.copytree(set_up_once, data_dir)
+        said = run(data_dir, "createdevice", "boiler", "--group", "plant")
+        (data_dir / "boiler").write_text(said, "utf-8")
+
+    return made_once(tmp_path_factory, "hub-with-boiler", make) / "var"
+
+
+def run(data_dir: Path, *command: str) -> str:
+    done = manage(data_dir, *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture
-def hub(set_up_once: Path, tmp_path: Path) -> Iterator[Hub]:
-    shutil.copytree(set_up_once, tmp_path / "var")
+def hub(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hub]:
+    """A hub of this test's own; it has a boiler if the test wants one."""
+    has_boiler = "boiler" in request.fixturenames
+    name = "set_up_with_boiler" if has_boiler else "set_up_once"
+    shutil.copytree(request.getfixturevalue(name), tmp_path / "var")
     process = HubProcess(tmp_path / "var", "serve")
     process.start()
     yield Hub(process)
-    if process.process is not None and process.process.poll() is None:
-        process.kill()
+    process.end()
+
+
+@pytest.fixture
+def boiler(hub: Hub) -> str:
+    """The slug of a device in the group "plant" that has sent nothing yet."""
+    (slug,) = hub.know((hub.process.data_dir / "boiler").read_text("utf-8"))
+    return slug
 
 
 @pytest.fixture(scope="session")
@@ -192,11 +226,11 @@ def sign_in(browser: Browser, hub: Hub, stack: ExitStack, **options: Any) -> Vis
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(f"error: {error}"))
     page.on("console", lambda entry: _note(problems, entry))
-    page.goto(f"{hub.url}/login")
-    page.fill("#id_username", "ada")
-    page.fill("#id_password", PASSWORD)
-    page.click(".sign-in .primary")
-    page.wait_for_url(f"{hub.url}/")
+    # By its port: hubs on one machine share the host, and so its cookies.
+    name = f"hub_session_{hub.process.port}"
+    context.add_cookies(
+        [{"name": name, "value": next(hub.sessions), "url": hub.url, "httpOnly": True}]
+    )
     return Visitor(page, problems, hub)
 
 

@@ -50,8 +50,7 @@ def is_all(visitor, wanted: set[int]) -> bool:
     return wanted <= shown and len(shown - wanted) <= 1
 
 
-def test_a_browsers_clock_that_jumps_changes_nothing(hub, visit):
-    (slug,) = hub.add_devices("plant", "boiler")
+def test_a_browsers_clock_that_jumps_changes_nothing(hub, visit, boiler):
     visitors = {path: visit() for path in PAGES}
     for path, visitor in visitors.items():
         visitor.page.add_init_script(JUMP)
@@ -65,7 +64,7 @@ def test_a_browsers_clock_that_jumps_changes_nothing(hub, visit):
         for path, visitor in visitors.items():
             visitor.wait(f"!{STALE} && {PAGES[path]}", seconds)
 
-    with sending(hub, slug) as sent:
+    with sending(hub, boiler) as sent:
         wait_until_live(30)
         for ms in (HOUR_MS, -HOUR_MS):
             jump(ms)
@@ -91,31 +90,32 @@ def test_a_browsers_clock_that_jumps_changes_nothing(hub, visit):
     assert [one for each in visitors.values() for one in each.problems] == []
 
 
-def test_a_device_whose_clock_jumps_is_live_no_longer_than_it_sends(hub, visit):
-    (slug,) = hub.add_devices("plant", "boiler")
+def test_a_device_whose_clock_jumps_is_live_no_longer_than_it_sends(hub, visit, boiler):
     hub.process.manage(
         *("shell", "--no-imports", "-c"),
         "from telemetry.devices.models import Device;"
         "Device.objects.update(expected_period_seconds=1)",
     )
     visitor = visit()
-    visitor.open(f"/d/{slug}")
+    visitor.open(f"/d/{boiler}")
     sentence = "document.querySelector('#sentence').innerText"
-    with sending(hub, slug):
+    with sending(hub, boiler):
         visitor.wait(f"{sentence}.startsWith('Live')", 30)
-    hub.send(slug, {"time": now_ms() + HOUR_MS, "values": {"temp": 31.25}})
+    hub.send(boiler, {"time": now_ms() + HOUR_MS, "values": {"temp": 31.25}})
     visitor.wait(f"{TEXT}.includes('31.25')")
     # Its reading is of an hour ahead; it came now, and that is what counts.
     assert "in " not in visitor.page.inner_text("#sentence")
     visitor.wait(f"!{sentence}.startsWith('Live')", 30)
     # An hour behind: what it sends is old, and is not taken for new.
-    hub.send(slug, {"time": now_ms() - HOUR_MS, "values": {"temp": 7.25}})
+    hub.send(boiler, {"time": now_ms() - HOUR_MS, "values": {"temp": 7.25}})
     visitor.page.wait_for_timeout(3_000)
     assert not visitor.page.evaluate(f"{sentence}.startsWith('Live')")
     with contextlib.suppress(HTTPError):
-        hub.send(slug, {"time": now_ms() + 87_600 * HOUR_MS, "values": {"temp": 99.5}})
+        hub.send(
+            boiler, {"time": now_ms() + 87_600 * HOUR_MS, "values": {"temp": 99.5}}
+        )
     visitor.page.wait_for_timeout(1_000)
     assert "99.5" not in visitor.page.inner_text("main")
-    with sending(hub, slug):
+    with sending(hub, boiler):
         visitor.wait(f"{sentence}.startsWith('Live')", 30)
     assert visitor.problems == []

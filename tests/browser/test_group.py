@@ -57,16 +57,15 @@ def drawn(visitor) -> int:
     )
 
 
-def test_a_value_and_its_chart_move(hub, visit):
-    (slug,) = hub.add_devices("plant", "boiler")
-    hub.send(slug, {"values": {"temp": 21.5, "door": True, "mode": "hot water"}})
+def test_a_value_and_its_chart_move(hub, visit, boiler):
+    hub.send(boiler, {"values": {"temp": 21.5, "door": True, "mode": "hot water"}})
     visitor = visit()
     visitor.open("/g/plant")
     visitor.wait(f"{TEXT}.includes('21.5') && {TEXT}.includes('hot water')")
-    hub.send(slug, {"values": {"temp": 22.75, "door": False}})
+    hub.send(boiler, {"values": {"temp": 22.75, "door": False}})
     visitor.wait(f"{TEXT}.includes('22.75') && {TEXT}.includes('0 of 1 on')")
     before = drawn(visitor)
-    with sending(hub, slug):
+    with sending(hub, boiler):
         visitor.wait(
             f"""document.querySelector('hub-chart').grid.columns[1]
               .filter((value) => value !== undefined).length > {before + 4}"""
@@ -76,12 +75,11 @@ def test_a_value_and_its_chart_move(hub, visit):
     assert visitor.problems == []
 
 
-def test_a_new_device_and_a_new_metric_appear_without_a_reload(hub, visit):
-    (slug,) = hub.add_devices("plant", "boiler")
+def test_a_new_device_and_a_new_metric_appear_without_a_reload(hub, visit, boiler):
     visitor = visit()
     visitor.open("/g/plant")
     visitor.wait(f"{TEXT}.includes('1 device') && {TEXT}.includes('New')")
-    hub.send(slug, {"values": {"power": 1200}})
+    hub.send(boiler, {"values": {"power": 1200}})
     visitor.wait("document.querySelectorAll('hub-chart').length === 1")
     hub.add_devices("plant", "pump")
     visitor.wait(f"{TEXT}.includes('2 devices')")
@@ -89,12 +87,11 @@ def test_a_new_device_and_a_new_metric_appear_without_a_reload(hub, visit):
 
 
 def test_a_dead_hub_is_never_taken_for_live_and_nothing_is_missing_afterwards(
-    hub, visit
+    hub, visit, boiler
 ):
-    (slug,) = hub.add_devices("plant", "boiler")
     visitor = visit()
     visitor.open("/g/plant")
-    with sending(hub, slug) as sent:
+    with sending(hub, boiler) as sent:
         visitor.wait(f"{TEXT}.includes('1\\nlive') || /1\\s*live/.test({TEXT})")
         hub.process.kill()
         killed = time.monotonic()
@@ -125,9 +122,8 @@ def test_a_dead_hub_is_never_taken_for_live_and_nothing_is_missing_afterwards(
     assert visitor.problems == []
 
 
-def test_a_cut_network_is_noticed_though_the_socket_stays_open(hub, visit):
-    (slug,) = hub.add_devices("plant", "boiler")
-    hub.send(slug, {"values": {"temp": 21.5}})
+def test_a_cut_network_is_noticed_though_the_socket_stays_open(hub, visit, boiler):
+    hub.send(boiler, {"values": {"temp": 21.5}})
     visitor = visit()
     visitor.open("/g/plant")
     visitor.wait(f"{TEXT}.includes('Connected')")
@@ -143,9 +139,8 @@ def test_a_cut_network_is_noticed_though_the_socket_stays_open(hub, visit):
     visitor.wait("!document.body.classList.contains('is-stale')", 40)
 
 
-def test_signing_out_elsewhere_keeps_the_page_and_says_so(hub, visit):
-    (slug,) = hub.add_devices("plant", "boiler")
-    hub.send(slug, {"values": {"temp": 21.5}})
+def test_signing_out_elsewhere_keeps_the_page_and_says_so(hub, visit, boiler):
+    hub.send(boiler, {"values": {"temp": 21.5}})
     visitor = visit()
     visitor.open("/g/plant")
     visitor.wait(f"{TEXT}.includes('21.5')")
@@ -232,12 +227,13 @@ def test_many_devices_are_one_band_with_the_outliers_named(hub, visit):
     assert visitor.problems == []
 
 
-def test_a_value_that_stays_away_grows_old_though_its_device_is_live(hub, visit):
-    (slug,) = hub.add_devices("plant", "boiler")
-    hub.send(slug, {"time": now_ms() - 240_000, "values": {"valve": True}})
+def test_a_value_that_stays_away_grows_old_though_its_device_is_live(
+    hub, visit, boiler
+):
+    hub.send(boiler, {"time": now_ms() - 240_000, "values": {"valve": True}})
     visitor = visit()
     visitor.open("/g/plant")
-    with sending(hub, slug):
+    with sending(hub, boiler):
         visitor.wait(f"/1\\s*live/.test({TEXT})")
         visitor.wait(f"/on\\s*4 min ago/.test({TEXT})")
         old = "document.querySelectorAll('#device-table td.is-old').length"
@@ -245,9 +241,8 @@ def test_a_value_that_stays_away_grows_old_though_its_device_is_live(hub, visit)
     assert visitor.problems == []
 
 
-def test_charts_out_of_sight_are_drawn_too(hub, visit):
-    (slug,) = hub.add_devices("plant", "boiler")
-    hub.send(slug, {"values": {f"metric_{at:02}": at for at in range(14)}})
+def test_charts_out_of_sight_are_drawn_too(hub, visit, boiler):
+    hub.send(boiler, {"values": {f"metric_{at:02}": at for at in range(14)}})
     visitor = visit()
     visitor.open("/g/plant")
     visitor.wait("document.querySelectorAll('hub-chart .uplot canvas').length === 14")
@@ -256,19 +251,17 @@ def test_charts_out_of_sight_are_drawn_too(hub, visit):
     assert visitor.problems == []
 
 
-def test_the_first_reading_takes_the_place_of_how_to_send_one(hub, visit):
-    (slug,) = hub.add_devices("plant", "boiler")
+def test_the_first_reading_takes_the_place_of_how_to_send_one(hub, visit, boiler):
     visitor = visit()
     visitor.open("/g/plant")
     assert "Bearer KEY" in visitor.page.inner_text("#first-reading")
-    hub.send(slug, {"values": {"total": 1_990_000_123}})
+    hub.send(boiler, {"values": {"total": 1_990_000_123}})
     visitor.wait("document.querySelector('#first-reading').hidden")
     visitor.wait(f"{TEXT}.includes('1,990,000,123')")
     assert visitor.problems == []
 
 
-def test_the_list_of_groups_renews_itself(hub, visit):
-    hub.add_devices("plant", "boiler")
+def test_the_list_of_groups_renews_itself(hub, visit, boiler):
     visitor = visit()
     visitor.open("/groups")
     # A link that has the focus keeps it, and does not hold the page up.
@@ -289,9 +282,10 @@ def test_the_list_of_groups_renews_itself(hub, visit):
 
 
 @pytest.mark.parametrize(("width", "wide"), [(1280, 1), (1700, 0), (900, 3)])
-def test_an_odd_number_of_charts_leaves_no_empty_half_row(hub, visit, width, wide):
-    (slug,) = hub.add_devices("plant", "boiler")
-    hub.send(slug, {"values": {"a": 1, "b": 2, "c": 3}})
+def test_an_odd_number_of_charts_leaves_no_empty_half_row(
+    hub, visit, boiler, width, wide
+):
+    hub.send(boiler, {"values": {"a": 1, "b": 2, "c": 3}})
     visitor = visit(viewport={"width": width, "height": 900})
     visitor.open("/g/plant")
     visitor.wait("document.querySelectorAll('hub-chart').length === 3")

@@ -125,12 +125,6 @@ def drag(visitor, start: float, end: float) -> None:
     visitor.page.mouse.move(5, 5)
 
 
-@pytest.fixture
-def boiler(hub: Hub) -> str:
-    (slug,) = hub.add_devices("plant", "boiler")
-    return slug
-
-
 def test_a_drag_zooms_in_and_keeps_the_picture_until_the_finer_one_is_there(
     hub, visit, boiler
 ):

@@ -11,7 +11,7 @@ import pytest
 
 from hub_project import bundles
 
-from .conftest import sign_in
+from .conftest import PASSWORD, sign_in
 from .tour import PAGES
 
 SIZES = ((3840, 2160), (1440, 900), (768, 900), (360, 780))
@@ -22,6 +22,16 @@ def look(browser, furnished):
     """Sign in to the hub that has something on every page."""
     with ExitStack() as stack:
         yield lambda **options: sign_in(browser, furnished, stack, **options)
+
+
+def test_one_signs_in_by_the_form(browser, furnished):
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{furnished.url}/d/boiler")
+        page.fill("#id_username", "ada")
+        page.fill("#id_password", PASSWORD)
+        page.click(".sign-in .primary")
+        page.wait_for_url(f"{furnished.url}/d/boiler")
 
 
 def test_no_page_scrolls_sideways(look):
@@ -76,6 +86,7 @@ def test_search_and_time_zone_work_without_a_script(look):
 
 def test_the_zone_of_the_browser_is_offered(look):
     visitor = look(timezone_id="Africa/Nairobi")
+    visitor.open("/")
     visitor.page.click(".menu-button")
     assert "Africa/Nairobi" in visitor.page.inner_text("#browser-zone")
 
@@ -160,6 +171,7 @@ def test_no_name_that_is_shortened_in_the_bundles_is_the_browsers(look):
     """Those of the hub and of the chart library: tests/test_bundles.py."""
     visitor = look()
     # On a page of the hub: a browser has more there than on an empty one.
+    visitor.open("/")
     known = visitor.page.evaluate(
         """(names) => {
           const [found, seen] = [new Set(), new Set()];
