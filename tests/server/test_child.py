@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,16 @@ while True:
         sys.exit(0)
     time.sleep(0.01)
 """
+
+
+@pytest.fixture(autouse=True)
+def only_the_hub_speaks() -> Iterator[None]:
+    # asyncio warns of a child whose end its transport has noticed before its watcher.
+    theirs = logging.getLogger("asyncio")
+    level = theirs.level
+    theirs.setLevel(logging.ERROR)
+    yield
+    theirs.setLevel(level)
 
 
 @pytest.mark.parametrize(
