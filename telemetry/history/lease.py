@@ -54,7 +54,7 @@ class Held:
         outside of one it says early that another has taken over.
         """
         mine = Lease.objects.filter(name=self.name, token=self.token)
-        if not mine.update(expires_at=_in(self.seconds)):
+        if not mine.update(expires_at=from_now(self.seconds)):
             raise LeaseLost(f"expected token {self.token} in the lease {self.name}")
 
     def release(self) -> None:
@@ -66,10 +66,10 @@ def claim(seconds: float = SECONDS, name: str = NAME) -> Held | None:
     """The lease, or None while another worker holds it. Raises DatabaseError."""
     Lease.objects.get_or_create(name=name, defaults={"expires_at": Now()})
     is_over = Q(expires_at__lte=Now())
-    is_no_claim = Q(expires_at__gt=_in(BELIEVED_SECONDS))
+    is_no_claim = Q(expires_at__gt=from_now(BELIEVED_SECONDS))
     free = Lease.objects.filter(is_over | is_no_claim, name=name)
     with transaction.atomic():
-        if not free.update(token=F("token") + 1, expires_at=_in(seconds)):
+        if not free.update(token=F("token") + 1, expires_at=from_now(seconds)):
             return None
         token = Lease.objects.values_list("token", flat=True).get(name=name)
     return Held(token, seconds, name)
@@ -92,7 +92,7 @@ def claimed(seconds: float = SECONDS, name: str = NAME) -> Iterator[Held | None]
             held.release()
 
 
-def _in(seconds: float) -> Combinable:
+def from_now(seconds: float) -> Combinable:
     """So long from now, as the database's clock has it."""
     later = Now() + timedelta(seconds=seconds)
     return ExpressionWrapper(later, output_field=DateTimeField())

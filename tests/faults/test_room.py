@@ -204,16 +204,21 @@ def fill(hub: HubProcess, readings: int) -> None:
 
 
 def hold_lease(hub: HubProcess) -> None:
-    """Another worker may change blocks, and does nothing."""
+    """Another worker may change blocks for as long as it likes, and does nothing."""
     with database(hub) as opened:
         opened.execute(
             "INSERT INTO telemetry_lease (name, token, expires_at)"
             " VALUES ('history', 1000, '2100-01-01')"
         )
+        opened.execute(
+            "CREATE TRIGGER held BEFORE UPDATE ON telemetry_lease"
+            " BEGIN SELECT RAISE(IGNORE); END"
+        )
 
 
 def release_lease(hub: HubProcess) -> None:
     with database(hub) as opened:
+        opened.execute("DROP TRIGGER held")
         opened.execute("UPDATE telemetry_lease SET expires_at = '2000-01-01'")
 
 

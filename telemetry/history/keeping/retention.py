@@ -16,15 +16,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
 
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from ...protocol import clock
 from ...protocol.clock import DAY_US
 from .. import blocks, space
 from ..journal import from_us
-from ..lease import Held
+from ..lease import Held, from_now
 from ..models import Lease
 from . import budget, days, expiry, oldest
 from .expiry import Done
@@ -56,10 +55,10 @@ def steps(
     Raises DatabaseError when the database is away or full.
     """
     done = Done() if done is None else done
-    if _is_due(AGE):
+    if _is_due(AGE, AGE_SECONDS):
         yield from whole_pass(held, done, now_us)
         _not_before(AGE, AGE_SECONDS)
-    elif budget.excess_bytes() and _is_due(BUDGET):
+    elif budget.excess_bytes() and _is_due(BUDGET, BUDGET_SECONDS):
         free_before = space.free_pages()
         now_us = _now_us() if now_us is None else now_us
         yield from budget.steps(held, now_us, done)
@@ -149,11 +148,14 @@ def give_back(done: Done, free_pages: int = 0) -> Iterator[None]:
         yield
 
 
-def _is_due(name: str) -> bool:
-    waits = Lease.objects.filter(name=name, expires_at__gt=timezone.now())
+def _is_due(name: str, seconds: float) -> bool:
+    # Who waits for longer was told so while the clock was ahead.
+    waits = Lease.objects.filter(
+        name=name, expires_at__gt=Now(), expires_at__lte=from_now(seconds)
+    )
     return not waits.exists()
 
 
 def _not_before(name: str, seconds: float) -> None:
-    until = timezone.now() + timedelta(seconds=seconds)
+    until = from_now(seconds)
     Lease.objects.update_or_create(name=name, defaults={"expires_at": until})

@@ -224,6 +224,16 @@ class TestSteps:
         assert list(retention.steps(held))
         assert raw(series) == []
 
+    def test_a_wait_that_a_clock_ahead_has_set_is_not_waited_for(self):
+        series, held = make_series(), hold()
+        assert list(retention.steps(held))
+        save(series, [OLD_US], [1.0])
+        Lease.objects.filter(name=retention.AGE).update(
+            expires_at="2100-01-01T00:00:00Z"
+        )
+        assert list(retention.steps(held))
+        assert raw(series) == []
+
     def test_steps_that_were_dropped_are_made_by_the_next(self):
         held, wanted = hold(), {}
         for at in range(3):
