@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -36,6 +37,9 @@ MINUTE_US = 60_000_000
 MOST_DOUBLINGS = 4
 # Processes notice an edit within a second or two of each other, and of who made it.
 SAME_EDIT = timedelta(seconds=10)
+# Of PostgreSQL's advisory locks those of events; those of commits have another number.
+LOCKS = 0x7E1F
+Fact = tuple[int, datetime, str, str]
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +80,10 @@ class Events:
         # Windows whose left out events the database does not know yet.
         self._overflowed: set[Window] = set()
         self._lock = asyncio.Lock()
+        # The name of this object's writes in the database.
+        self._turn = secrets.randbits(31)
+        # Whether the last flush failed: what it wrote may have come through.
+        self._is_in_doubt = False
 
     def connected(self, device_id: int, address: str, now_us: int) -> None:
         """A socket of the device has opened."""
@@ -106,13 +114,15 @@ class Events:
 
     async def _flush(self) -> None:
         async with self._lock:
+            is_repeat, self._is_in_doubt = self._is_in_doubt, True
             while self._held:
                 part = self._held[:SLICE]
-                await on_database_thread(_write, part)
+                await on_database_thread(_write, part, self._turn, is_repeat)
                 del self._held[: len(part)]
             overflowed = list(self._overflowed)
             for start in range(0, len(overflowed), SLICE):
-                await self._write_left_out(overflowed[start : start + SLICE])
+                await self._write_left_out(overflowed[start : start + SLICE], is_repeat)
+            self._is_in_doubt = False
             self._forget(now_us())
 
     def _often(
@@ -148,10 +158,10 @@ class Events:
             return
         self._held.append(_event(device_id, kind, time_us, code=code, text=text))
 
-    async def _write_left_out(self, windows: list[Window]) -> None:
+    async def _write_left_out(self, windows: list[Window], is_repeat: bool) -> None:
         counts = [window.left_out for window in windows]
         rows = [_left_out_row(window) for window in windows]
-        await on_database_thread(_write_left_out, rows)
+        await on_database_thread(_write_left_out, rows, self._turn, is_repeat)
         for window, row, count in zip(windows, rows, counts, strict=True):
             window.row_id = row.pk
             if window.left_out == count:
@@ -232,13 +242,52 @@ def _fields_of(text: str) -> set[str]:
     return set(text.split(", "))
 
 
-def _write(events: list[DeviceEvent]) -> None:
+def _write(events: list[DeviceEvent], turn: int, is_repeat: bool) -> None:
     with transaction.atomic():
+        _take(turn)
+        stored = _stored(events) if is_repeat else {}
         edits = [each for each in events if each.kind == EventKind.CONFIG_CHANGED]
         known = _known(edits) if edits else []
-        DeviceEvent.objects.bulk_create(
-            each for each in events if not any(each is one for one in known)
-        )
+        new = [
+            each
+            for each in events
+            if _fact(each) not in stored and not any(each is one for one in known)
+        ]
+        for each in new:
+            # That of a try which came to nothing may be another row's by now.
+            each.pk = None
+        DeviceEvent.objects.bulk_create(new)
+
+
+def _take(turn: int) -> None:
+    """Begin a write when the one before has ended, whichever way.
+
+    A commit whose answer was given up may go on in the server for as long as a
+    standby is away, and no row of it is seen. The turn is not waited for: the thread
+    serves others as well, and the next flush asks again.
+    """
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCKS, turn])
+        (is_taken,) = cursor.fetchone()
+    if not is_taken:
+        raise OperationalError("the database has not ended the last write of events")
+
+
+def _fact(event: DeviceEvent) -> Fact:
+    return event.device_id, event.at, event.kind, event.text
+
+
+def _stored(events: list[DeviceEvent]) -> dict[Fact, int]:
+    """The ids of rows that say the same as these, which are not none."""
+    moments = [each.at for each in events]
+    rows = DeviceEvent.objects.filter(
+        device_id__in={each.device_id for each in events},
+        at__range=(min(moments), max(moments)),
+    )
+    found = rows.values_list("pk", "device_id", "at", "kind", "text")
+    return {(device, at, kind, text): pk for pk, device, at, kind, text in found}
 
 
 def _known(edits: list[DeviceEvent]) -> list[DeviceEvent]:
@@ -260,9 +309,13 @@ def _known(edits: list[DeviceEvent]) -> list[DeviceEvent]:
     return known
 
 
-def _write_left_out(rows: list[DeviceEvent]) -> None:
+def _write_left_out(rows: list[DeviceEvent], turn: int, is_repeat: bool) -> None:
     """Make the rows, or say in those that exist how many more there were."""
     with transaction.atomic():
+        _take(turn)
+        stored = _stored(rows) if is_repeat else {}
+        for row in rows:
+            row.pk = row.pk or stored.get(_fact(row))
         new = [row for row in rows if row.pk is None]
         old = [row for row in rows if row.pk is not None]
         DeviceEvent.objects.bulk_create(new)

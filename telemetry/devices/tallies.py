@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from django.db import transaction
@@ -64,6 +64,21 @@ class Tally:
 
 
 @dataclass(slots=True)
+class Attempt:
+    """A part that is written, again and again the same one until it is known to be.
+
+    rows: as the last try leaves them, which may have come through though it failed.
+    """
+
+    tallies: dict[Key, Tally]
+    rows: dict[Key, Tally] = field(default_factory=dict)
+
+    def is_in(self, key: Key, row: Tally) -> bool:
+        """Whether a row as it is stored now has what is to be added to it."""
+        return row == self.rows.get(key)
+
+
+@dataclass(slots=True)
 class Online:
     """A device with open sockets. since: on the monotonic clock, as last counted."""
 
@@ -84,6 +99,8 @@ class Tallies:
         self._online: dict[int, Online] = {}
         # By (hour, device): counted, and not written yet.
         self._unwritten: dict[Key, Tally] = {}
+        # What of that is being written, or was in vain.
+        self._attempt: Attempt | None = None
         # Held by whoever writes, or reads what must neither miss nor double a write.
         self._lock = asyncio.Lock()
 
@@ -134,11 +151,15 @@ class Tallies:
     async def _flush(self) -> None:
         async with self._lock:
             self.turn(now_us())
+            await self._try()
             for keys in slices(self._unwritten.keys()):
-                part = {key: self._unwritten[key] for key in keys}
-                await on_database_thread(_write, part)
-                for key in keys:
-                    del self._unwritten[key]
+                self._attempt = Attempt({key: self._unwritten.pop(key) for key in keys})
+                await self._try()
+
+    async def _try(self) -> None:
+        if self._attempt is not None:
+            await on_database_thread(_write, self._attempt)
+            self._attempt = None
 
     async def hours(self, device_id: int, first: int) -> dict[int, Tally]:
         """A device's hours from `first` on, with what is not written yet.
@@ -147,6 +168,13 @@ class Tallies:
         """
         async with self._lock:
             found = await on_database_thread(read_hours, device_id, first)
+            if self._attempt is not None:
+                for key, tally in self._attempt.tallies.items():
+                    hour, device = key
+                    if device == device_id and hour >= first:
+                        row = found.setdefault(hour, Tally())
+                        if not self._attempt.is_in(key, row):
+                            row.add(tally)
             for (hour, device), tally in self._unwritten.items():
                 if device == device_id and hour >= first:
                     found.setdefault(hour, Tally()).add(tally)
@@ -207,9 +235,10 @@ def _row(key: Key, tally: Tally) -> DeviceHour:
     return DeviceHour(device_id=device_id, hour=hour, latency=counts, **counted)
 
 
-def _write(part: Mapping[Key, Tally]) -> None:
+def _write(attempt: Attempt) -> None:
     """Add to the rows, whoever else adds to them."""
     with transaction.atomic():
+        part = attempt.tallies
         stored = _locked(part)
         missing = [key for key in part if key not in stored]
         if missing:
@@ -219,7 +248,10 @@ def _write(part: Mapping[Key, Tally]) -> None:
             )
             stored |= _locked(missing)
         for key, tally in part.items():
-            stored[key].add(tally)
+            if not attempt.is_in(key, stored[key]):
+                stored[key].add(tally)
+        # A try before this one has ended: these rows were locked until it had.
+        attempt.rows = stored
         DeviceHour.objects.bulk_create(
             [_row(key, stored[key]) for key in part],
             update_conflicts=True,

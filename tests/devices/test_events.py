@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from telemetry import counters
 from telemetry.devices import credentials
@@ -21,6 +22,7 @@ from telemetry.devices.events import (
 )
 from telemetry.devices.records import DeviceEvent, EventKind
 from telemetry.threads import on_database_thread
+from tests.postgresql import as_default, new_database
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -42,6 +44,23 @@ def rows(device_id: int = 7) -> list[tuple[str, int, str]]:
 async def written(events: Events, device_id: int = 7) -> list[tuple[str, int, str]]:
     await events.flush()
     return await on_database_thread(rows, device_id)
+
+
+async def fail_in_the_next_commit(end: Callable[[], None] = lambda: None) -> None:
+    """`end` is what comes of the commit whose answer is lost."""
+    wrapper = await on_database_thread(lambda: connections["default"])
+
+    def commit() -> None:
+        del wrapper.commit
+        end()
+        raise OperationalError("the answer was lost")
+
+    wrapper.commit = commit
+
+
+async def commit_and_fail() -> None:
+    wrapper = await on_database_thread(lambda: connections["default"])
+    await fail_in_the_next_commit(lambda: wrapper.commit())
 
 
 @pytest.mark.django_db(transaction=True)
@@ -77,7 +96,7 @@ class TestWriting:
     ):
         write = module._write
 
-        def fail(part):
+        def fail(*args):
             raise OperationalError("away")
 
         monkeypatch.setattr(module, "_write", fail)
@@ -101,9 +120,9 @@ class TestWriting:
     ):
         write, may_write = module._write, threading.Event()
 
-        def wait(part):
+        def wait(*args):
             assert may_write.wait(30)
-            write(part)
+            write(*args)
 
         monkeypatch.setattr(module, "_write", wait)
         events.connected(7, "", NOW)
@@ -112,6 +131,45 @@ class TestWriting:
         writing.cancel()
         may_write.set()
         assert len(await written(events)) == 1
+
+    async def test_what_was_stored_though_the_answer_was_lost_is_not_repeated(
+        self, events
+    ):
+        events.connected(7, "a", NOW)
+        events.config_changed(7, ["name"])
+        await commit_and_fail()
+        with pytest.raises(OperationalError, match="lost"):
+            await events.flush()
+        assert len(await on_database_thread(rows)) == 2
+        # At the same moment, but something else.
+        events.connected(7, "b", NOW)
+        events.disconnected(7, 1000, NOW)
+        await commit_and_fail()
+        with pytest.raises(OperationalError, match="lost"):
+            await events.flush()
+        assert sorted(await written(events)) == [
+            ("config_changed", 0, "name"),
+            ("connected", 0, "a"),
+            ("connected", 0, "b"),
+            ("disconnected", 1000, ""),
+        ]
+        # In doubt no more: the same may happen again.
+        events.connected(7, "a", NOW)
+        assert len(await written(events)) == 5
+
+    async def test_what_came_to_nothing_is_written_beside_what_others_wrote(
+        self, events
+    ):
+        events.connected(7, "a", NOW)
+        await fail_in_the_next_commit()
+        with pytest.raises(OperationalError, match="lost"):
+            await events.flush()
+        # SQLite gives it the id that the event would have had.
+        await on_database_thread(note_edit, [7], ["name"])
+        assert sorted(await written(events)) == [
+            ("config_changed", 0, "name"),
+            ("connected", 0, "a"),
+        ]
 
     async def test_more_than_a_statement_takes(self, monkeypatch):
         many = Events(4, 2_000)
@@ -209,7 +267,7 @@ class TestFlapping:
     async def test_the_count_waits_for_the_database(self, events, monkeypatch):
         write = module._write_left_out
 
-        def fail(lines):
+        def fail(*args):
             raise OperationalError("away")
 
         monkeypatch.setattr(module, "_write_left_out", fail)
@@ -219,6 +277,65 @@ class TestFlapping:
             await events.flush()
         monkeypatch.setattr(module, "_write_left_out", write)
         assert (await written(events))[-1] == (LEFT_OUT, 2, "")
+
+    @pytest.mark.parametrize("fail", [commit_and_fail, fail_in_the_next_commit])
+    async def test_the_count_is_one_row_though_the_answer_was_lost(self, events, fail):
+        for at in range(4):
+            events.connected(7, "", NOW + at)
+        await events.flush()
+        for at in range(4, 6):
+            events.connected(7, "", NOW + at)
+            await fail()
+            with pytest.raises(OperationalError, match="lost"):
+                await events.flush()
+        events.connected(7, "", NOW + 6)
+        assert (await written(events))[4:] == [(LEFT_OUT, 3, "")]
+        events.connected(7, "", NOW + 7)
+        assert (await written(events))[4:] == [(LEFT_OUT, 4, "")]
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres_url, tmp_path_factory) -> str:
+    return new_database(postgres_url, tmp_path_factory.mktemp("events") / "var")
+
+
+class TestCommitThatHangs:
+    """On PostgreSQL, where the server goes on with what was given up."""
+
+    @pytest.fixture(autouse=True)
+    def postgresql(
+        self, database_url, monkeypatch, django_db_blocker
+    ) -> Iterator[None]:
+        with django_db_blocker.unblock(), as_default(database_url, monkeypatch):
+            DeviceEvent.objects.all().delete()
+            yield
+
+    @pytest.mark.parametrize("already", [0, 4])
+    async def test_is_not_passed_by_its_repeat(self, events, already):
+        for at in range(already):
+            events.connected(7, "", NOW + at)
+        await events.flush()
+        events.connected(7, "", NOW + already)
+        wrapper = await on_database_thread(lambda: connections["default"])
+        await on_database_thread(wrapper.ensure_connection)
+        hanging = wrapper.connection
+
+        def give_up() -> None:
+            wrapper.connection = None
+
+        await fail_in_the_next_commit(give_up)
+        with pytest.raises(OperationalError, match="lost"):
+            await events.flush()
+        for _ in range(2):
+            with pytest.raises(OperationalError, match="has not ended"):
+                await events.flush()
+        other = Events(4, 10)
+        other.connected(8, "", NOW)
+        assert len(await written(other, 8)) == 1
+        assert len(await on_database_thread(rows)) == already
+        hanging.commit()
+        hanging.close()
+        assert len(await written(events)) == already + 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from telemetry.devices import tallies as module
 from telemetry.devices.records import DeviceHour
-from telemetry.devices.tallies import HOUR_US, MOST_LOST, Tallies, Tally, hour_of
+from telemetry.devices.tallies import (
+    HOUR_US,
+    MOST_LOST,
+    Attempt,
+    Tallies,
+    Tally,
+    hour_of,
+)
 from telemetry.threads import on_database_thread
 
 NOON_US = 1_795_348_800_000_000
@@ -46,6 +54,23 @@ def stored() -> dict[tuple[int, int], Tally]:
         (row.hour, row.device_id): module._tally(row)
         for row in DeviceHour.objects.order_by("hour", "device_id")
     }
+
+
+async def fail_in_the_next_commit(end: Callable[[], None] = lambda: None) -> None:
+    """`end` is what comes of the commit whose answer is lost."""
+    wrapper = await on_database_thread(lambda: connections["default"])
+
+    def commit() -> None:
+        del wrapper.commit
+        end()
+        raise OperationalError("the answer was lost")
+
+    wrapper.commit = commit
+
+
+async def commit_and_fail() -> None:
+    wrapper = await on_database_thread(lambda: connections["default"])
+    await fail_in_the_next_commit(lambda: wrapper.commit())
 
 
 def everything() -> Tally:
@@ -157,6 +182,44 @@ class TestDatabase:
         await tallies.flush()
         assert (await on_database_thread(stored))[NOON, 7].readings == 4
 
+    @pytest.mark.parametrize("fail", [commit_and_fail, fail_in_the_next_commit])
+    async def test_it_is_added_once_though_the_answer_was_lost(
+        self, tallies, clocks, fail
+    ):
+        tallies.of(7).add(everything())
+        await tallies.flush()
+        for readings, so_far in ((1, 1), (10, 11), (100, 111)):
+            # One row is there, and one is made by the try.
+            tallies.of(7).readings += readings
+            tallies.of(8).readings += readings
+            await fail()
+            with pytest.raises(OperationalError, match="lost"):
+                await tallies.flush()
+            # Who asks meanwhile hears of everything once.
+            hours = await tallies.hours(7, NOON)
+            assert hours[NOON].readings == 1 + so_far
+        await tallies.flush()
+        await tallies.flush()
+        expected = everything()
+        expected.readings = 112
+        assert await on_database_thread(stored) == {
+            (NOON, 7): expected,
+            (NOON, 8): Tally(readings=111),
+        }
+
+    async def test_what_came_to_nothing_is_added_to_what_others_added(
+        self, tallies, clocks
+    ):
+        tallies.of(7).readings += 1
+        await fail_in_the_next_commit()
+        with pytest.raises(OperationalError, match="lost"):
+            await tallies.flush()
+        other = Tallies(100, lambda: clocks.seconds)
+        other.of(7).readings += 10
+        await other.flush()
+        await tallies.flush()
+        assert (await on_database_thread(stored))[NOON, 7].readings == 11
+
     async def test_what_comes_during_a_write_is_written_next(
         self, tallies, monkeypatch
     ):
@@ -258,9 +321,9 @@ class TestDatabase:
 
     def test_rows_of_the_same_hours_and_devices_are_kept_apart(self):
         one, other = Tally(readings=1), Tally(readings=10)
-        module._write({(NOON, 1): one, (NOON + 1, 2): one})
-        module._write({(NOON, 2): other, (NOON + 1, 1): other})
-        module._write({(NOON, 1): other, (NOON + 1, 2): other})
+        module._write(Attempt({(NOON, 1): one, (NOON + 1, 2): one}))
+        module._write(Attempt({(NOON, 2): other, (NOON + 1, 1): other}))
+        module._write(Attempt({(NOON, 1): other, (NOON + 1, 2): other}))
         readings = {key: tally.readings for key, tally in stored().items()}
         assert readings == {
             (NOON, 1): 11,
@@ -282,4 +345,4 @@ def _failing_write(monkeypatch) -> None:
         return {}
 
     monkeypatch.setattr(module, "_locked", locked)
-    module._write({(NOON, 1): everything()})
+    module._write(Attempt({(NOON, 1): everything()}))
