@@ -41,15 +41,18 @@ def clerk() -> Client:
     return client
 
 
-def add_device(name: str, *groups: DeviceGroup, days: int = 3) -> Series:
-    """A device with a series that has made a block a day."""
+def add_device(
+    name: str, *groups: DeviceGroup, days: int = 3, readings: int = 1_000
+) -> Series:
+    """A device with a series that has made a block of so many readings a day."""
     device = Device.objects.create(slug=name, name=name.title())
     device.groups.set(groups)
     series: Series = Series.objects.create(device=device, name="temp", kind="number")
     now_us = clock.now_us()
     for day in range(days):
-        times_us = now_us - (day + 1) * DAY_US + np.arange(1_000) * 80_000_000
-        blocks.insert([blocks.build(series.id, times_us, np.sin(np.arange(1_000.0)))])
+        numbers = np.arange(readings)
+        times_us = now_us - (day + 1) * DAY_US + numbers * (80_000_000_000 // readings)
+        blocks.insert([blocks.build(series.id, times_us, np.sin(numbers))])
     return series
 
 
@@ -90,7 +93,7 @@ class TestPage:
 
     def test_ten_devices_that_take_most(self, root: Client):
         for number in range(11):
-            add_device(f"device-{number}", days=1 + (number != 5))
+            add_device(f"device-{number}", readings=500 if number == 5 else 1_000)
         names = [line.name for line in root.get(URL).context["hungriest"]]
         assert len(names) == 10
         assert "Device-5" not in names
