@@ -63,6 +63,8 @@ class LiveSocket(LoadSocket):
         self._load = load
         self._count = number
         self._is_ready = False
+        # Of few pages more, so that there is something to say of them too.
+        self._read_one_in = min(READ_ONE_IN, load.job["sockets"])
         self._ack_start = (
             b'{"type":"ack","group":"%s","revision":' % load.job["group"].encode()
         )
@@ -89,7 +91,7 @@ class LiveSocket(LoadSocket):
         load.frames += 1
         load.frame_bytes += len(payload)
         self._count += 1
-        if self._count % READ_ONE_IN == 0:
+        if self._count % self._read_one_in == 0:
             now_ms = time.time_ns() / 1e6
             update = live_decoder.decode(payload)
             load.frame_latencies.append(now_ms - update.time)
