@@ -336,7 +336,9 @@ def draw(curve: Curve, name: str, folder: Path) -> None:
     panels = figure.subplots(len(labels), 1, sharex=True, squeeze=False)[:, 0]
     for panel, label in zip(panels, labels, strict=True):
         found = [(x, each[label]) for x, each in curve.points if label in each]
-        panel.plot(*zip(*found, strict=True), marker="o", color="#2563eb")
+        panel.plot(
+            *zip(*found, strict=True), marker="o", color="#2563eb", clip_on=False
+        )
         panel.set_title(label, loc="left", fontsize=9)
         panel.set_ylim(bottom=0)
         panel.grid(alpha=0.25)
